@@ -1,0 +1,47 @@
+# Each verb sets up what it needs in .venv first, so any of them works on a fresh clone.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test grade release bench
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(VENV)/lab.done  ## open the workbook in JupyterLab on the local Azure (LAB_ARGS=--no-browser …)
+	@$(BIN)/labkit lab $(LAB_ARGS)
+
+test: $(VENV)/test.done  ## run every check: lint, types, tests, solved notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/labkit release --check
+	$(BIN)/python -m pytest -n auto --dist worksteal
+	LABKIT_STRICT=1 $(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env -W default solutions
+
+grade: $(VENV)/test.done  ## grade a small sample class made from the solutions; the reports are in grades/
+	$(BIN)/labkit sample sample
+	$(BIN)/labkit grade sample --out grades --again
+
+release: $(VENV)/test.done  ## derive notebooks/ from solutions/
+	$(BIN)/labkit release
+
+bench: $(VENV)/test.done  ## measure: hot path of the local Azure, import time
+	$(BIN)/python benchmarks/hot_path.py
+	$(BIN)/python benchmarks/import_time.py
+
+$(VENV)/python.done:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "labkit needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Setting up $(VENV): one to three minutes, the first time only."
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/lab.done: $(VENV)/python.done pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/lab.done
+	$(PIP) --editable '.[test]'
+	@touch $@

@@ -1,0 +1,75 @@
+"""Counts tokens offline, with the vocabularies that ship inside ``splintr-rs`` (tiktoken would download its own)."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+# What the chat format adds: tokens around each message, tokens that prime the answer, and one for a name.
+# OpenAI cookbook, "How to count tokens with tiktoken", read 2026-11-22; holds for cl100k_base and o200k_base models.
+_PER_MESSAGE = 3
+_PRIMING = 3
+_PER_NAME = 1
+# A picture in low detail; high detail is counted from its size by whoever has the bytes.
+# Microsoft Learn, how-to/gpt-with-vision, read 2026-11-22.
+_LOW_DETAIL_IMAGE = 85
+
+
+def count(text: str, encoding: str = "o200k_base") -> int:
+    """The number of tokens of ``text`` in ``encoding`` (``cl100k_base`` or ``o200k_base``)."""
+    return len(encode(text, encoding))
+
+
+def encode(text: str, encoding: str = "o200k_base") -> list[int]:
+    """The token ids of ``text``; special tokens in it are read as plain text."""
+    ids: list[int] = _tokenizer(encoding).encode_ordinary(text)
+    return ids
+
+
+def decode(ids: list[int], encoding: str = "o200k_base") -> str:
+    """The text of ``ids``; a character cut in half at the end is left out."""
+    text: str = _tokenizer(encoding).decode_lossy(ids)
+    return text.rstrip("\ufffd")
+
+
+def chat_prompt_tokens(messages: Iterable[Mapping[str, Any]], encoding: str = "o200k_base") -> int:
+    """The prompt tokens the service bills for ``messages``, the chat format's own included."""
+    return _PRIMING + sum(_message_tokens(message, encoding) for message in messages)
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content: a string, a list of content parts (vision), or None (tool calls)."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if _is_text_part(part))
+    return ""
+
+
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, Mapping) and isinstance(part.get("text"), str)
+
+
+def _message_tokens(message: Mapping[str, Any], encoding: str) -> int:
+    total = _PER_MESSAGE + count(str(message.get("role", "")), encoding)
+    total += count(content_text(message.get("content")), encoding)
+    total += _images(message.get("content")) * _LOW_DETAIL_IMAGE
+    if message.get("name"):
+        total += count(str(message["name"]), encoding) + _PER_NAME
+    for call in message.get("tool_calls") or ():
+        function = call.get("function", {})
+        total += count(str(function.get("name", "")) + str(function.get("arguments", "")), encoding)
+    return total
+
+
+def _images(content: object) -> int:
+    if not isinstance(content, list):
+        return 0
+    return sum(isinstance(part, Mapping) and part.get("type") == "image_url" for part in content)
+
+
+@cache
+def _tokenizer(encoding: str) -> Any:
+    # Imported on first use: the vocabulary takes tens of milliseconds to load.
+    from splintr import Tokenizer
+
+    return Tokenizer.from_pretrained(encoding)
