@@ -1,0 +1,195 @@
+"""What only the local Azure can do: show every request it saw, misbehave on demand, give telemetry back."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from labkit.connection import Connection, current
+from labkit.errors import InvalidRequestError, NoConnectionError, NotLocalError
+
+_TIMEOUT_S = 10.0
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request as the local Azure saw it.
+
+    ``operation`` says what was asked for ("chat.completions", "embeddings", "deployments.write", …), ``face`` by which
+    of its faces. ``simulated_ms`` is the simulated model's latency, before it was scaled down. ``fault`` is the id of
+    the fault it ran into. ``retry_count`` is what the SDK says of itself: 0 for a first attempt.
+    """
+
+    id: int
+    at_s: float
+    face: str
+    method: str
+    path: str
+    operation: str
+    status: int
+    error_code: str | None
+    auth: str
+    deployment: str | None
+    model: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    stream: bool
+    simulated_ms: float
+    prompt: str
+    params: dict[str, Any]
+    retry_count: int
+    fault: str | None
+    retry_after_s: float | None
+
+
+_CALL_FIELDS = tuple(field.name for field in fields(Call))
+
+
+def journal(
+    *,
+    after: int = 0,
+    operation: str | None = None,
+    deployment: str | None = None,
+    face: str | None = None,
+    limit: int | None = None,
+) -> list[Call]:
+    """Every request the local Azure saw, oldest first, that is newer than the id ``after`` and matches the filters."""
+    filters = {"after": after, "operation": operation, "deployment": deployment, "face": face, "limit": limit}
+    entries = _ask("GET", "journal", query=filters)["entries"]
+    return [Call(**{name: entry[name] for name in _CALL_FIELDS}) for entry in entries]
+
+
+def calls(deployment: str | None = None, *, after: int = 0) -> list[Call]:
+    """The calls of models (chat, embeddings), to one deployment or to all: the journal without the rest."""
+    return journal(after=after, deployment=deployment, face="inference")
+
+
+class Watch:
+    """The calls of models since it began: up to now inside its ``with`` block, up to the block's end afterwards."""
+
+    def __init__(self) -> None:
+        self._began = last_id()
+        self._seen: list[Call] | None = None
+
+    @property
+    def calls(self) -> list[Call]:
+        """What the local Azure saw, failed attempts included, oldest first."""
+        return calls(after=self._began) if self._seen is None else self._seen
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._seen = self.calls
+
+
+def watch() -> Watch:
+    """Watches the calls of models: ``with lab.watch() as service: …``, then ``service.calls``."""
+    return Watch()
+
+
+def last_id() -> int:
+    """The id of the newest request in the journal: what to give as ``after`` to see only what comes next."""
+    newest: int = _ask("GET", "journal", query={"limit": 0})["last_id"]
+    return newest
+
+
+def fault(
+    deployment: str | None = None,
+    *,
+    kind: Literal["status", "slow", "drop"] = "status",
+    status: int = 429,
+    times: int = 1,
+    retry_after_s: float | None = None,
+    delay_ms: int = 0,
+    contains: str | None = None,
+) -> None:
+    """Makes the next ``times`` calls of ``deployment`` (None: of every one) go wrong.
+
+    ``kind`` "status" answers with ``status`` and says to retry after ``retry_after_s``, "slow" takes ``delay_ms``
+    longer, "drop" cuts the connection. ``contains`` picks calls whose last user message contains it.
+    ``InvalidRequestError`` says which value cannot be.
+    """
+    asked = {
+        "deployment": deployment,
+        "kind": kind,
+        "status": status,
+        "times": times,
+        "retry_after_s": retry_after_s,
+        "delay_ms": delay_ms,
+        "contains": contains,
+    }
+    _ask("POST", "faults", body=asked)
+
+
+def faults() -> list[Row]:
+    """The faults that still wait for a call, with ``times_left``."""
+    waiting: list[Row] = _ask("GET", "faults")["faults"]
+    return waiting
+
+
+def clear_faults() -> int:
+    """Takes back the faults that still wait; returns how many there were."""
+    removed: int = _ask("DELETE", "faults")["removed"]
+    return removed
+
+
+def telemetry(table: str, *, after: int = 0) -> list[Row]:
+    """The rows of a telemetry table that have arrived, the first ``after`` left out.
+
+    Tables and columns are Application Insights': requests, dependencies, traces, exceptions, customMetrics,
+    customEvents.
+    """
+    rows: list[Row] = _ask("GET", f"telemetry/{table}", query={"after": after})["rows"]
+    return rows
+
+
+def _ask(method: str, path: str, *, query: Row | None = None, body: Row | None = None) -> Any:
+    """What the local Azure's own API answers; it is asked straight, past any proxy."""
+    connection = current()
+    parameters = {name: value for name, value in (query or {}).items() if value is not None}
+    request = urllib.request.Request(
+        f"{connection.management_url}/labkit/{path}?{urlencode(parameters)}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"x-labkit-key": _lab_key(connection), "content-type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_TIMEOUT_S) as reply:
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise InvalidRequestError(_message(error)) from None
+    except OSError as error:
+        raise NoConnectionError(
+            f"The local Azure does not answer any more ({getattr(error, 'reason', error)}): run labkit.connect() again."
+        ) from None
+
+
+def _lab_key(connection: Connection) -> str:
+    if not connection.is_local:
+        raise NotLocalError(
+            "Real Azure has no journal, no faults on demand and no telemetry to read back this way. "
+            "Unset AZURE_OPENAI_ENDPOINT and run labkit.connect() again to use the local Azure."
+        )
+    key = os.environ.get("LABKIT_LAB_KEY")
+    if not key:
+        raise NoConnectionError(
+            "LABKIT_LAB_KEY is not set, and the local Azure shows its journal to nobody without it. "
+            "Set all the variables it was started with, or unset LABKIT_AZURE_URL and run labkit.connect() again."
+        )
+    return key
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        message: str = json.load(error)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return f"The local Azure refuses this ({error.code})."
+    return message

@@ -1,0 +1,54 @@
+"""What all tests share: an environment without our variables, and a running local Azure."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from labkit.localazure import LocalAzure
+
+# Every environment variable that labkit, or an SDK on its behalf, reads.
+OURS = (
+    "LABKIT_AZURE_URL",
+    "LABKIT_LAB_KEY",
+    "LABKIT_LATENCY_SCALE",
+    "LABKIT_SEED",
+    "LABKIT_STRICT",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AZURE_OPENAI_ACCOUNT",
+    "AZURE_OPENAI_AD_TOKEN",
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_OPENAI_ENDPOINT",
+    "AZURE_RESOURCE_GROUP",
+    "AZURE_SUBSCRIPTION_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "OPENAI_API_VERSION",
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Starts every test without our variables and without a connection, and leaves none behind."""
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    yield
+    if "labkit.connection" in sys.modules:
+        sys.modules["labkit.connection"].disconnect()
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> "Iterator[LocalAzure]":
+    """A running local Azure that answers at once; the environment names it and labkit is connected to it."""
+    # Imported here, so that tests which need no server do not pay for one.
+    from labkit.connection import connect
+    from labkit.localazure import LocalAzure
+
+    with LocalAzure() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        connect()
+        yield server
