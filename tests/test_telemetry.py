@@ -1,0 +1,121 @@
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+
+from labkit.telemetry import PROVIDER, Telemetry, error_kind, process_telemetry
+from tests.recorded import Recorded, seconds
+from tests.scripted import completion, refused, sdk_error
+
+PARAMS = {"max_tokens": 50, "temperature": 0.2, "tools": [{"type": "function"}], "user": "anna"}
+
+
+def record_call(telemetry, *, error=None, duration_s=1.25, params=PARAMS):
+    """One call as ``completion`` reports it."""
+    with telemetry.chat("big", params, message_count=2) as operation:
+        operation.duration_s = duration_s
+        operation.answer = completion(prompt_tokens=20, completion_tokens=5, cached_tokens=8)
+        if error is not None:
+            operation.answer = None
+            raise error
+
+
+def test_a_call_is_a_client_span_with_the_conventions_attributes():
+    """Name, kind, provider, model, parameters, tokens and finish reason, and the session's own names."""
+    recorded = Recorded()
+    record_call(recorded.telemetry)
+    span = recorded.span
+    assert (span.name, span.kind, span.status.status_code) == ("chat big", SpanKind.CLIENT, StatusCode.UNSET)
+    assert dict(span.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": PROVIDER,
+        "gen_ai.system": PROVIDER,
+        "gen_ai.request.model": "big",
+        "gen_ai.request.max_tokens": 50,
+        "gen_ai.request.temperature": 0.2,
+        "gen_ai.response.id": "chatcmpl-1",
+        "gen_ai.response.model": "gpt-4o-2024-08-06",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 20,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 8,
+        "deployment": "big",
+        "message_count": 2,
+        "success": True,
+        "tokens_used": 25,
+    }
+
+
+def test_a_span_lasts_as_long_as_the_service_took():
+    """Not as long as this machine took: that is what a dashboard should show."""
+    recorded = Recorded()
+    record_call(recorded.telemetry, duration_s=2.5)
+    assert seconds(recorded.span) == pytest.approx(2.5)
+
+
+def test_without_a_measured_duration_the_wall_clock_counts():
+    """A call that broke before it was measured still has a length."""
+    recorded = Recorded()
+    record_call(recorded.telemetry, duration_s=None)
+    assert 0 <= seconds(recorded.span) < 5
+
+
+def test_a_failed_call_is_an_error_with_its_class_and_code():
+    """Its text stays out: it may quote the prompt."""
+    recorded = Recorded()
+    error = sdk_error(refused(400, "invalid", message="your prompt 'Anna has a cat' is bad"))
+    with pytest.raises(type(error)):
+        record_call(recorded.telemetry, error=error)
+    span = recorded.span
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes["success"], span.attributes["error.type"]) == (False, "BadRequestError")
+    assert span.attributes["error"] == "BadRequestError invalid"
+    (event,) = span.events
+    assert dict(event.attributes) == {
+        "exception.type": "BadRequestError",
+        "exception.message": "BadRequestError invalid",
+    }
+    assert "cat" not in recorded.everything()
+
+
+def test_tokens_are_a_histogram_for_each_direction():
+    """Input and output apart, by model, in the conventions' buckets."""
+    recorded = Recorded()
+    record_call(recorded.telemetry)
+    record_call(recorded.telemetry)
+    points = recorded.points("gen_ai.client.token.usage")
+    sums = {point["gen_ai.token.type"]: (point["count"], point["sum"]) for point in points}
+    assert sums == {"input": (2, 40), "output": (2, 10)}
+    assert {point["gen_ai.request.model"] for point in points} == {"big"}
+    assert points[0]["bounds"][:4] == (1, 4, 16, 64)
+
+
+def test_durations_are_a_histogram_in_seconds():
+    """Answers and failures; failures carry the class of their error and count no tokens."""
+    recorded = Recorded()
+    record_call(recorded.telemetry)
+    with pytest.raises(ValueError, match="x"):
+        record_call(recorded.telemetry, error=ValueError("x"), duration_s=0.5)
+    points = recorded.points("gen_ai.client.operation.duration")
+    assert {point.get("error.type"): point["sum"] for point in points} == {None: 1.25, "ValueError": 0.5}
+    assert points[0]["bounds"][:3] == (0.01, 0.02, 0.04)
+    assert {point["count"] for point in recorded.points("gen_ai.client.token.usage")} == {1}
+
+
+def test_nothing_configured_costs_next_to_nothing():
+    """Without providers the spans do not record, and nothing is computed for them."""
+    with process_telemetry().chat("big", {}, message_count=1) as operation:
+        operation.answer = completion()
+    assert process_telemetry() is process_telemetry()
+    assert Telemetry().tracer.start_span("x").is_recording() is False
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (sdk_error(refused(429)), "RateLimitError 429"),
+        (sdk_error(refused(404, "DeploymentNotFound")), "NotFoundError DeploymentNotFound"),
+        (ValueError("secret"), "ValueError"),
+    ],
+)
+def test_the_kind_of_an_error_is_its_class_and_code(error, kind):
+    """Short enough to count by, and without the text."""
+    assert error_kind(error) == kind
