@@ -1,0 +1,267 @@
+"""Tokens and keys: who gets in, who does not, and in which words."""
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+from labkit.localazure import LocalAzure
+from labkit.localazure.clock import ManualClock
+from labkit.localazure.errors import AzureError
+from labkit.localazure.identity import TENANT_ID, Identity, InvalidToken
+from labkit.localazure.resources import Account
+from labkit.localazure.wire import Request
+
+from .conftest import ACCOUNT_ID, Caller
+
+ACCOUNT = Account("id", "a", "a", "swedencentral", ("key-one", "key-two"), local_auth_disabled=False)
+KEYLESS = Account("id", "a", "a", "swedencentral", ("key-one", "key-two"), local_auth_disabled=True)
+INFERENCE = "https://cognitiveservices.azure.com"
+
+
+@pytest.fixture
+def identity(clock: ManualClock) -> Identity:
+    """The tokens of one local Azure."""
+    return Identity(clock)
+
+
+def request_with(**headers: str) -> Request:
+    """A request with these headers (underscores stand for hyphens)."""
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": pairs}, receive)
+
+
+# -- the endpoints ----------------------------------------------------------------------------------------------
+
+
+def test_default_azure_credential_needs_only_the_environment(client_environment: LocalAzure) -> None:
+    """The real credential finds the managed identity and gets a token that lasts a day."""
+    with DefaultAzureCredential() as credential:
+        token = credential.get_token("https://management.azure.com/.default")
+    assert 86_300 < token.expires_on - time.time() <= 86_400
+    claims = jwt.decode(token.token, options={"verify_signature": False})
+    assert (claims["aud"], claims["tid"]) == ("https://management.azure.com", TENANT_ID)
+
+
+def test_virtual_machine_protocol_works_for_the_real_credential(
+    azure: LocalAzure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moved by AZURE_POD_IDENTITY_AUTHORITY_HOST, the SDK speaks the protocol of virtual machines (IMDS)."""
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", azure.url)
+    with ManagedIdentityCredential() as credential:
+        token = credential.get_token(f"{INFERENCE}/.default")
+    assert azure.azure.identity.principal(token.token).audience == INFERENCE
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param("https%3A%2F%2Fmanagement.azure.com%2F", id="percent-encoded"),
+        pytest.param("https://management.azure.com", id="raw"),
+        pytest.param("https://management.azure.com/", id="with a slash"),
+        pytest.param("https://management.azure.com/.default", id="as a scope"),
+        pytest.param("https://management.core.windows.net/", id="the older name"),
+    ],
+)
+def test_resource_may_be_written_in_several_ways(call: Caller, arm: Any, resource: str) -> None:
+    """Clients encode the resource or not; the token they get opens the control plane."""
+    secret = call.azure.identity.header_secret
+    token = call(
+        "GET", f"/msi/token?api-version=2019-08-01&resource={resource}", headers={"X-IDENTITY-HEADER": secret}
+    ).json
+    assert {"access_token", "expires_on", "expires_in", "resource", "token_type"} <= token.keys()
+    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    assert call("GET", "/subscriptions?api-version=2022-12-01", headers=bearer).status == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-IDENTITY-HEADER": "wrong"}], ids=["missing", "wrong"])
+def test_token_is_not_given_without_the_identity_header(call: Caller, headers: dict[str, str]) -> None:
+    """Another program on the machine knows the port but not the secret."""
+    answer = call("GET", "/msi/token", headers=headers, resource="https://management.azure.com")
+    assert answer.status == 401
+    assert "access_token" not in answer.json
+
+
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [("", "resource is missing"), ("https://example.com", "AADSTS500011")],
+    ids=["no resource", "unknown resource"],
+)
+def test_token_is_for_a_known_resource_only(call: Caller, resource: str, said: str) -> None:
+    """A mistyped scope is refused, and the answer lists what there is."""
+    secret = call.azure.identity.header_secret
+    answer = call("GET", "/msi/token", headers={"X-IDENTITY-HEADER": secret}, resource=resource)
+    assert answer.status == 400
+    assert said in answer.json["error_description"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Metadata": "true", "Host": "evil.example"}],
+    ids=["no Metadata header", "another host name (DNS rebinding)"],
+)
+def test_virtual_machine_protocol_refuses_what_a_web_page_could_send(call: Caller, headers: dict[str, str]) -> None:
+    """A page in a browser on the same machine must not get a token."""
+    answer = call("GET", "/metadata/identity/oauth2/token", headers=headers, resource=INFERENCE)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+
+
+def test_virtual_machine_protocol_accepts_a_trailing_slash(call: Caller) -> None:
+    """Some clients end the path with a slash."""
+    answer = call("GET", "/metadata/identity/oauth2/token/", headers={"Metadata": "true"}, resource=INFERENCE)
+    assert answer.json["token_type"] == "Bearer"
+
+
+def test_token_endpoint_takes_get_only(call: Caller) -> None:
+    """Anything else is 405 in OAuth's shape."""
+    assert call("POST", "/msi/token").status == 405
+
+
+# -- the control plane's check ----------------------------------------------------------------------------------
+
+
+def management_error(call: Caller, bearer: str | None) -> tuple[int, str]:
+    """What the control plane says to this bearer token."""
+    headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+    answer = call("GET", "/subscriptions?api-version=2022-12-01", headers=headers)
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    return answer.error
+
+
+def test_control_plane_needs_a_token(call: Caller) -> None:
+    """Without the header the code is AuthenticationFailed."""
+    assert management_error(call, None) == (401, "AuthenticationFailed")
+
+
+def test_control_plane_refuses_a_token_for_something_else(call: Caller) -> None:
+    """A token for the models does not manage the account."""
+    token = call.azure.identity.issue(INFERENCE)["access_token"]
+    assert management_error(call, token) == (401, "InvalidAuthenticationTokenAudience")
+
+
+def test_control_plane_refuses_an_old_token(call: Caller, clock: ManualClock) -> None:
+    """A token is good for a day, to the second, on the local Azure's clock."""
+    token = call.azure.identity.issue("https://management.azure.com")["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    clock.advance(86_398)
+    assert call("GET", "/subscriptions?api-version=2022-12-01", headers=bearer).status == 200
+    clock.advance(2)
+    assert management_error(call, token) == (401, "ExpiredAuthenticationToken")
+
+
+def forged(identity: Identity) -> dict[str, str]:
+    """Tokens that were not issued by ``identity``, by what is wrong with them."""
+    real = identity.issue("https://management.azure.com")["access_token"]
+    claims = jwt.decode(real, options={"verify_signature": False})
+    head, payload, signature = real.split(".")
+    return {
+        "another server's": Identity(ManualClock(time.time())).issue("https://management.azure.com")["access_token"],
+        "unsigned": jwt.encode(claims, None, algorithm="none"),
+        "changed": f"{head}.{payload[:-4]}AAAA.{signature}",
+        "no token": "let-me-in",
+        "without claims": jwt.encode({}, identity._signing_key, algorithm="HS256")[:-1] + "_",
+    }
+
+
+@pytest.mark.parametrize("kind", ["another server's", "unsigned", "changed", "no token", "without claims"])
+def test_forged_tokens_are_refused(call: Caller, kind: str) -> None:
+    """Only what this server signed counts."""
+    assert management_error(call, forged(call.azure.identity)[kind]) == (401, "InvalidAuthenticationToken")
+
+
+# -- the inference face's check ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"api_key": "key-one"}, id="api-key, first"),
+        pytest.param({"api_key": "key-two"}, id="api-key, second"),
+        pytest.param({"authorization": "Bearer key-one"}, id="as a bearer, the v1 way"),
+        pytest.param({"api_key": "key-one", "authorization": "Bearer nonsense"}, id="with a bearer that is none"),
+    ],
+)
+def test_key_lets_in(identity: Identity, headers: dict[str, str]) -> None:
+    """Either key, in either header."""
+    assert identity.authenticate(request_with(**headers), ACCOUNT) == "key"
+
+
+@pytest.mark.parametrize("audience", [INFERENCE, f"{INFERENCE}/", "https://ai.azure.com"])
+def test_token_for_the_models_lets_in(identity: Identity, audience: str) -> None:
+    """Keyless, with or without a slash at the audience's end; also with a placeholder for a key beside it."""
+    bearer = f"Bearer {identity.issue(audience)['access_token']}"
+    request = request_with(authorization=bearer, api_key="placeholder")
+    assert identity.authenticate(request, KEYLESS) == "entra"
+    assert request.auth == "entra"
+
+
+def refusal(identity: Identity, account: Account = ACCOUNT, **headers: str) -> AzureError:
+    """How the inference face refuses these headers."""
+    with pytest.raises(AzureError) as refused:
+        identity.authenticate(request_with(**headers), account)
+    return refused.value
+
+
+def test_wrong_key_is_refused_in_the_services_words(identity: Identity) -> None:
+    """401 with the code "401" inside an error."""
+    error = refusal(identity, api_key="key-three")
+    assert (error.status, error.code) == (401, "401")
+    assert error.openai_body().startswith(
+        b'{"error":{"code":"401","message":"Access denied due to invalid subscription'
+    )
+
+
+def test_no_proof_at_all_is_refused_in_the_gateways_shape(identity: Identity) -> None:
+    """The gateway in front answers without an error object."""
+    error = refusal(identity)
+    assert error.openai_body().startswith(b'{"statusCode":401,"message":"Unauthorized. Access token is missing')
+
+
+def test_expired_and_misdirected_tokens_are_refused(identity: Identity, clock: ManualClock) -> None:
+    """A token for the control plane does not call models; nor does yesterday's."""
+    misdirected = identity.issue("https://management.azure.com")["access_token"]
+    assert refusal(identity, authorization=f"Bearer {misdirected}").status == 401
+    token = identity.issue(INFERENCE)["access_token"]
+    assert identity.authenticate(request_with(authorization=f"Bearer {token}"), ACCOUNT) == "entra"
+    clock.advance(86_400)
+    assert refusal(identity, authorization=f"Bearer {token}").status == 401
+
+
+def test_keys_can_be_switched_off(identity: Identity) -> None:
+    """An account with disableLocalAuth answers a right key with 403, a wrong one still with 401."""
+    error = refusal(identity, KEYLESS, api_key="key-one")
+    assert (error.status, error.code) == (403, "AuthenticationTypeDisabled")
+    assert refusal(identity, KEYLESS, api_key="wrong").status == 401
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic a2V5LW9uZQ==", "Bearer \xff\xfe"])
+def test_odd_authorization_headers_are_refused(identity: Identity, header: str) -> None:
+    """Never an exception, whatever stands in the header."""
+    assert refusal(identity, authorization=header).status == 401
+
+
+def test_tokens_are_checked_once_and_forgotten_in_time(identity: Identity) -> None:
+    """The cache on the hot path answers the same object and cannot grow without end."""
+    token = identity.issue(INFERENCE)["access_token"]
+    assert identity.principal(token) is identity.principal(token)
+    for number in range(1_100):
+        identity._verified[f"other-{number}"] = identity.principal(token)
+    with pytest.raises(InvalidToken):
+        identity.principal("unknown")
+    assert len(identity._verified) < 1_100
+
+
+def test_keys_and_tokens_are_not_in_any_repr(call: Caller) -> None:
+    """What a traceback or a notebook might print holds no secret."""
+    account = call.azure.resources.account()
+    resource = call.azure.resources.get(ACCOUNT_ID)
+    assert account is not None
+    for key in account.keys:
+        assert key not in repr(account)
+        assert key not in repr(resource)
