@@ -2,10 +2,9 @@
 
 import hmac
 from dataclasses import fields
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from labkit import __version__
 from labkit.localazure.envelopes import TABLES
 from labkit.localazure.errors import AzureError
 from labkit.localazure.faults import By, Fault
@@ -37,19 +36,10 @@ async def answer(azure: "Azure", request: Request) -> Reply:
     raise AzureError(404, "NotFound", f"There is no {request.path}. There are journal, faults and telemetry/TABLE.")
 
 
-@cache
-def release() -> str:
-    """The release of labkit that is running."""
-    try:
-        return version("labkit")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
-
-
 def _description(azure: "Azure") -> dict[str, Any]:
     return {
         "service": "labkit local Azure",
-        "version": release(),
+        "version": __version__,
         "tenant_id": TENANT_ID,
         "subscription_id": SUBSCRIPTION_ID,
         "resource_group": RESOURCE_GROUP,

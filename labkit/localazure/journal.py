@@ -15,7 +15,8 @@ class Entry:
     """One request and how it was answered. Never holds a key or a token.
 
     ``simulated_ms`` is the unscaled latency of the simulated model; ``duration_ms`` is real time on this machine and
-    the only field that two runs with the same seed may disagree on (besides ``at_s``).
+    the only field that two runs with the same seed may disagree on (besides ``at_s``). ``right`` says whether a
+    question of the bank was answered rightly, None for any other prompt.
     """
 
     at_s: float
@@ -37,6 +38,7 @@ class Entry:
     prompt: str = ""
     prompt_digest: str = ""
     answer_digest: str = ""
+    right: bool | None = None
     params: dict[str, Any] = field(default_factory=dict)
     retry_count: int = 0
     fault: str | None = None

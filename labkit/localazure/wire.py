@@ -1,6 +1,7 @@
 """Requests and replies: a thin layer over ASGI that costs little on the hot path."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -56,14 +57,13 @@ class Request:
         self.model: str | None = None
         self._scope = scope
         self._receive = receive
-        self._query: dict[str, str] | None = None
+        self._query: Mapping[str, str] | None = None
 
     @property
-    def query(self) -> dict[str, str]:
+    def query(self) -> Mapping[str, str]:
         """The query parameters, decoded; of a repeated one the last counts."""
         if self._query is None:
-            raw: bytes = self._scope["query_string"]
-            self._query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
+            self._query = _parsed(self._scope["query_string"])
         return self._query
 
     @property
@@ -100,6 +100,12 @@ class Request:
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message
+
+
+@lru_cache(maxsize=256)
+def _parsed(query: bytes) -> Mapping[str, str]:
+    # Nearly every call carries the same few: ?api-version=…
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
 class Reply:

@@ -1,0 +1,202 @@
+"""Reads the fields of an inference request's body, and refuses what cannot be in the service's own words.
+
+Wordings and codes as captured from the real service in public issues: ``empty_array`` CopilotKit/CopilotKit#529
+(2024-08), ``unsupported_parameter`` and ``unsupported_value`` holoviz/lumen#1070 (2025-03), cline/cline#2643 (2025-04);
+the others follow OpenAI's published API reference, read 2026-11-22.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import orjson
+
+from labkit.localazure.errors import AzureError
+
+Body = Mapping[str, Any]
+# Takes a field's name and its value, which is not null; returns what the value means, or raises AzureError 400.
+Reader = Callable[[str, Any], Any]
+
+_SHOWN_CHARACTERS = 100
+_NOTED_CHARACTERS = 200
+
+_TYPE_NAMES = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a decimal"),
+    (str, "a string"),
+    (list, "an array"),
+    (dict, "an object"),
+)
+
+
+def invalid(code: str, message: str, param: str | None = None) -> AzureError:
+    """A 400 of the model's API: ``invalid_request_error``."""
+    return AzureError(400, code, message, param=param, type="invalid_request_error")
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """``body`` as a JSON object; ``AzureError`` 400 when it is none."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise invalid(
+            "invalid_json",
+            "We could not parse the JSON body of your request. The API expects a JSON object, but what was sent was "
+            "not one. Check its quotes, commas and brackets, or let a client library write it.",
+        )
+    return document
+
+
+def missing(name: str) -> AzureError:
+    """A required field is not there."""
+    return invalid("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+
+
+def wrong_type(name: str, expected: str, value: object) -> AzureError:
+    """A field has a value of another type than ``expected`` ("a string")."""
+    got = next((text for type, text in _TYPE_NAMES if isinstance(value, type)), "null")
+    return invalid("invalid_type", f"Invalid type for '{name}': expected {expected}, but got {got} instead.", name)
+
+
+def not_one_of(name: str, value: object, allowed: Collection[str]) -> AzureError:
+    """A field has a value outside ``allowed``."""
+    *others, last = [f"'{choice}'" for choice in allowed]
+    known = f"{', '.join(others)} and {last}" if others else last
+    return invalid("invalid_value", f"Invalid value: {_shown(value)}. Supported values are: {known}.", name)
+
+
+def unsupported_parameter(name: str, hint: str = "") -> AzureError:
+    """The model does not take the parameter at all."""
+    message = f"Unsupported parameter: '{name}' is not supported with this model.{hint}"
+    return invalid("unsupported_parameter", message, name)
+
+
+def unsupported_value(name: str, value: object, default: object) -> AzureError:
+    """The model takes the parameter with its default only."""
+    message = (
+        f"Unsupported value: '{name}' does not support {value} with this model. "
+        f"Only the default ({default}) value is supported."
+    )
+    return invalid("unsupported_value", message, name)
+
+
+def read_fields(body: Body, readers: Mapping[str, Reader], place: str = "") -> dict[str, Any]:
+    """The fields of ``body`` as their ``readers`` understand them, null ones left out.
+
+    ``AzureError`` 400 for a field that has no reader, or that its reader refuses. ``place`` is what holds the fields.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in body.items():
+        reader = readers.get(name)
+        if reader is None:
+            raise _unknown(place + name, readers)
+        if value is not None:
+            fields[name] = reader(place + name, value)
+    return fields
+
+
+def shortened(fields: Body, *, without: Collection[str]) -> dict[str, Any]:
+    """The ``fields`` for the journal, all but ``without``: numbers as they are, everything else as a short text."""
+    return {
+        name: value if isinstance(value, bool | int | float) else str(value)[:_NOTED_CHARACTERS]
+        for name, value in fields.items()
+        if name not in without
+    }
+
+
+def number(low: float, high: float) -> Reader:
+    """A reader of numbers from ``low`` to ``high``."""
+
+    def read(name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(name, "a decimal", value)
+        _check_range("decimal", name, value, low, high)
+        return float(value)
+
+    return read
+
+
+def integer(low: int, high: int | None = None) -> Reader:
+    """A reader of whole numbers from ``low``, up to ``high`` when that is given."""
+
+    def read(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(name, "an integer", value)
+        _check_range("integer", name, value, low, high)
+        return value
+
+    return read
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Reads a truth value."""
+    if not isinstance(value, bool):
+        raise wrong_type(name, "a boolean", value)
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Reads a string."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "a string", value)
+    return value
+
+
+def anything(name: str, value: Any) -> Any:
+    """Reads a field that the service takes and that changes nothing here."""
+    return value
+
+
+def one_of(*allowed: str) -> Reader:
+    """A reader of the ``allowed`` strings."""
+
+    def read(name: str, value: Any) -> str:
+        if text(name, value) not in allowed:
+            raise not_one_of(name, value, allowed)
+        return str(value)
+
+    return read
+
+
+def strings(most: int) -> Reader:
+    """A reader of one string or up to ``most``, none of them empty."""
+
+    def read(name: str, value: Any) -> tuple[str, ...]:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(item, str) and item for item in values):
+            raise wrong_type(name, "a non-empty string or an array of non-empty strings", value)
+        check_length(name, values, most)
+        return tuple(values)
+
+    return read
+
+
+def check_length(name: str, values: list[Any], most: int) -> None:
+    """``AzureError`` 400 when ``values`` is empty or longer than ``most``."""
+    if not values:
+        message = "empty array. Expected an array with minimum length 1, but got an empty array instead."
+        raise invalid("empty_array", f"Invalid '{name}': {message}", name)
+    if len(values) > most:
+        message = f"Expected an array with maximum length {most}, but got an array with length {len(values)} instead."
+        raise invalid("array_above_max_length", f"Invalid '{name}': array too long. {message}", name)
+
+
+def _unknown(name: str, readers: Collection[str]) -> AzureError:
+    message = f"Unknown parameter: {_shown(name)}. Known parameters are: {', '.join(sorted(readers))}."
+    return invalid("unknown_parameter", message, name[:_SHOWN_CHARACTERS])
+
+
+def _check_range(kind: str, name: str, value: float, low: float, high: float | None) -> None:
+    if value < low:
+        message = f"{kind} below minimum value. Expected a value >= {low}, but got {value} instead."
+        raise invalid(f"{kind}_below_min_value", f"Invalid '{name}': {message}", name)
+    if high is not None and value > high:
+        message = f"{kind} above maximum value. Expected a value <= {high}, but got {value} instead."
+        raise invalid(f"{kind}_above_max_value", f"Invalid '{name}': {message}", name)
+
+
+def _shown(value: object) -> str:
+    shown = str(value)
+    return f"'{shown[:_SHOWN_CHARACTERS]}...'" if len(shown) > _SHOWN_CHARACTERS else f"'{shown}'"

@@ -1,0 +1,48 @@
+"""The state of one local Azure: everything its faces share."""
+
+import os
+
+from labkit.localazure.clock import Clock
+from labkit.localazure.faults import Faults
+from labkit.localazure.identity import Identity
+from labkit.localazure.journal import Journal
+from labkit.localazure.limits import Limits
+from labkit.localazure.providers.accounts import create_default as create_account
+from labkit.localazure.resources import ResourceStore
+from labkit.localazure.simulation import Simulation
+from labkit.localazure.telemetry import Telemetry
+
+
+class Azure:
+    """One local Azure without its server: clock, seed, resources, journal, faults, limits, identity, telemetry.
+
+    ``url`` is where it is served, once it is (resources name it as their endpoint). ``provisioning_s`` is how long
+    a deployment takes on the clock. ``quota_ktpm`` replaces the catalogue's quota of every model. The course's account
+    exists from the start; the admin secret and the lab key open ``/labkit``.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        seed: int = 13,
+        latency_scale: float = 0.0,
+        provisioning_s: float = 0.0,
+        quota_ktpm: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self.seed = seed
+        self.latency_scale = latency_scale
+        self.provisioning_s = provisioning_s
+        self.quota_ktpm = quota_ktpm
+        self.url = "http://127.0.0.1"
+        self.resources = ResourceStore(clock)
+        self.journal = Journal()
+        self.faults = Faults()
+        self.limits = Limits()
+        self.simulation = Simulation(seed)
+        self.identity = Identity(clock)
+        self.telemetry = Telemetry()
+        self.admin_secret = os.urandom(24).hex()
+        self.lab_key = os.urandom(24).hex()
+        create_account(self)

@@ -1,0 +1,80 @@
+"""Requests made to break the inference face."""
+
+import string
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from labkit.localazure.clock import ManualClock
+from labkit.localazure.state import Azure
+from tests.localazure.asking import (
+    BIG,
+    EMBEDDING,
+    REASONING,
+    SMALL,
+    VERSION,
+    Asker,
+)
+from tests.localazure.conftest import Caller
+
+HELLO = [{"role": "user", "content": "Hello"}]
+CHAT = f"deployments/{BIG}/chat/completions"
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(string.printable, max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    [
+        *("messages", "model", "temperature", "max_tokens", "max_completion_tokens", "n", "stop", "stream", "seed"),
+        *("stream_options", "tools", "tool_choice", "response_format", "user", "logit_bias", "reasoning_effort"),
+        *("input", "dimensions", "encoding_format", "metadata", "functions", "verbosity"),
+    ]
+)
+PARTS = st.fixed_dictionaries({}, optional={"type": ODD | st.just("text"), "text": ODD, "image_url": ODD})
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.sampled_from(["user", "system", "assistant", "tool", "developer"]) | ODD,
+            "content": st.text(max_size=40) | st.lists(PARTS, max_size=3) | ODD,
+            "name": ODD,
+            "tool_calls": ODD | st.lists(st.fixed_dictionaries({}, optional={"function": ODD, "id": ODD}), max_size=2),
+            "tool_call_id": ODD,
+        },
+    ),
+    max_size=3,
+)
+
+
+@given(fields=st.dictionaries(FIELDS, ODD, max_size=5), messages=MESSAGES | st.just(HELLO) | ODD, input=ODD)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_mutated_bodies_never_break_the_server(fields: dict[str, Any], messages: object, input: object) -> None:
+    """Whatever JSON arrives: an answer or an error in the service's shape, never a 500."""
+    ask = Asker(Caller(Azure(ManualClock())))
+    chat = {"messages": messages, **fields}
+    embed = {"input": input, **{name: value for name, value in fields.items() if name != "messages"}}
+    answers = [
+        ask.post(CHAT, chat),
+        ask.post(f"deployments/{REASONING}/chat/completions", chat),
+        ask.post("v1/chat/completions", {"model": SMALL, **chat}, version=None),
+        ask.post(f"deployments/{EMBEDDING}/embeddings", embed),
+    ]
+    for answer in answers:
+        assert answer.status in (200, 400, 404, 429), answer.body
+        if answer.status != 200:
+            assert answer.json["error"]["message"]
+    assert len(ask.azure.journal) == len(answers)
+
+
+@given(body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+@settings(max_examples=100, deadline=None)
+def test_bytes_never_break_the_server(body: bytes) -> None:
+    """Nor does what is no JSON at all."""
+    ask = Asker(Caller(Azure(ManualClock())))
+    answer = ask.call("POST", f"/openai/{CHAT}", body=body, headers=ask.key, **{"api-version": VERSION})
+    assert answer.status == 400
+    assert answer.json["error"]["type"] == "invalid_request_error"
