@@ -1,5 +1,6 @@
 """The README's commands do what it says, to the letter."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,9 +87,12 @@ def lab() -> Iterator[subprocess.Popen[str]]:
         start_new_session=True,
     )
     yield process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    # Asked first: it ends JupyterLab, which is in a group of its own.
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=30)
     assert process.stdout is not None
     process.stdout.close()
 
@@ -102,14 +107,26 @@ def _wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     raise AssertionError(f"make lab ended without {pattern}:\n" + "".join(said))
 
 
+def _page(url: str) -> str:
+    """What ``url`` serves. JupyterLab prints its address a moment before it listens there."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as page:
+                return page.read().decode()
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @pytest.mark.slow
 @SET_UP_BY_MAKE
 def test_make_lab_opens_the_first_task_and_ends_cleanly(lab: subprocess.Popen[str]) -> None:
     """`make lab` serves JupyterLab with the first task, and Ctrl-C ends it together with the local Azure."""
     url = _wait_for(lab, r"(http://127\.0\.0\.1:\d+/lab\S*)")[1]
     assert "01_deployment.ipynb" in url
-    with urllib.request.urlopen(url, timeout=30) as page:
-        assert "JupyterLab" in page.read().decode()
+    assert "JupyterLab" in _page(url)
     os.killpg(lab.pid, signal.SIGINT)
     deadline = time.monotonic() + 30
     assert lab.stdout is not None
