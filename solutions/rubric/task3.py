@@ -6,7 +6,7 @@ from labkit.grading.rubric import Evidence, Probe, Score, choose, number, part, 
 TASK = "task3"
 INSIGHTS, METRICS, DASHBOARD, ALERTS = "task3-1-insights", "task3-2-metrics", "task3-3-dashboard", "task3-4-alerts"
 
-_MODELS = {"chat": "gpt-4-turbo", "spare": "gpt-35-turbo"}
+_MODELS = {"main": "gpt-4-turbo", "spare": "gpt-35-turbo"}
 
 _RECORD = """
     from types import SimpleNamespace
