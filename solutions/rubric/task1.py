@@ -154,7 +154,7 @@ def _prompts(secret: str) -> list[str]:
 
 
 def _tables(secret: str) -> list[dict[str, dict[str, float]]]:
-    """Six tables: two ordinary ones, one with nobody good enough, one refusing often, one down, one on the floor."""
+    """Seven tables: two ordinary, nobody good enough, one refusing often, one down (twice), one just on the floor."""
     first, second = (_rows(secret, label) for label in ("a", "b"))
     hopeless = {name: {**row, "right_share": 0.4} for name, row in _rows(secret, "c").items()}
     often_refused = _rows(secret, "d")
@@ -162,8 +162,9 @@ def _tables(secret: str) -> list[dict[str, dict[str, float]]]:
     down = _rows(secret, "e")
     # JSON has no NaN; a share nobody measured travels as -1, which is not good enough either.
     down["d"] = {"calls": 50, "errors": 50, "cost_usd": 0.0, "right_share": -1.0}
+    nobody_else = {**hopeless, "d": down["d"]}
     on_the_floor = {"x": {"calls": 10, "errors": 0, "cost_usd": 0.01, "right_share": _FLOOR}}
-    return [first, second, hopeless, often_refused, down, on_the_floor]
+    return [first, second, hopeless, often_refused, down, nobody_else, on_the_floor]
 
 
 def _rows(secret: str, label: str) -> dict[str, dict[str, float]]:
