@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _FIRST_NOTEBOOK = Path("notebooks/en/01_deployment.ipynb")
 _STOP_TIMEOUT_S = 15.0
+# What the extra "instructor" adds (pyproject.toml); `labkit lab` and `labkit azure` do without.
+_INSTRUCTORS_ONLY = ("jupyter_client", "nbclient", "nbformat", "papermill", "psutil")
 
 app = typer.Typer(
     name="labkit",
@@ -48,6 +50,13 @@ def main() -> None:
         app()
     except (LabkitError, OSError) as error:
         _give_up(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in _INSTRUCTORS_ONLY:
+            raise
+        _give_up(
+            f"This needs {error.name}, which a student's set-up leaves out. "
+            "Install the instructor's part, `pip install --editable '.[instructor]'`, or run `make .venv/test.done`."
+        )
 
 
 def _give_up(message: str, status: int = 2) -> NoReturn:
@@ -289,7 +298,7 @@ def grade(
     typer.echo(f"Graded {graded.fresh} notebooks, {graded.kept} were finished before.")
     typer.echo(f"Reports: {out}/<student>.json · class table: {out}/class.csv")
     if graded.needs_a_person:
-        _give_up("Some need a person: look for that state in the table.", status=1)
+        _give_up("Some need a person; the lines above say which and why.", status=1)
 
 
 def _print_class(graded: "Graded") -> None:

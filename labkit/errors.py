@@ -6,7 +6,11 @@
     ├── VersionMismatchError    the notebook and the local Azure come from different releases
     ├── UnknownModelError       the catalogue does not list the model
     ├── UnknownDeploymentError  the account has no such deployment
-    └── InvalidRequestError     the call was refused before it was sent (also a ValueError)
+    ├── InvalidRequestError     the call was refused before it was sent (also a ValueError)
+    ├── PluginError             a cache, retry or meter of one's own does not fit (labkit.plugins)
+    ├── WaitTooLongError        the service asks for more patience than is sensible (labkit.retry)
+    ├── ContentFilteredError    the prompt or the answer was filtered (labkit.validation)
+    └── EmptyAnswerError        an answer without content (labkit.validation)
 
 Each message says what was given, what is allowed and what to do next.
 """

@@ -22,6 +22,8 @@ from tests.grading.conftest import code, notebook, solutions, write
 
 __all__ = ["solutions"]
 
+# Ctrl-C: CPython turns our status into the signal when it arrives while code made from a string is running.
+STOPPED = (130, -signal.SIGINT)
 COMMANDS = ["lab", "azure", "run", "release", "sample", "grade"]
 
 
@@ -149,7 +151,7 @@ def test_ctrl_c_ends_a_run_and_its_kernel(tmp_path: Path) -> None:
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode in STOPPED, told
     assert "Traceback" not in told
     assert not psutil.wait_procs(children, timeout=5)[1]
 
@@ -229,3 +231,26 @@ def test_lab(tmp_path: Path, number: signal.Signals) -> None:
         assert process.returncode == 0
         assert not psutil.wait_procs(children, timeout=10)[1]
         assert not answers(f"{azure}/labkit")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["run"], id="run"),
+        pytest.param(["release"], id="release"),
+        pytest.param(["grade", "submissions", "--out", "grades"], id="grade"),
+    ],
+)
+def test_without_the_instructors_extra_it_says_what_to_install(arguments: list[str]) -> None:
+    """A student's set-up has no papermill: one line says how to get it, instead of a traceback."""
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['papermill', 'nbformat', 'nbclient', 'psutil', 'jupyter_client']))\n"
+        f"sys.argv = {['labkit', *arguments]!r}\n"
+        "from labkit.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert ".[instructor]" in done.stderr
+    assert "Traceback" not in done.stderr

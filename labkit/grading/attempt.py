@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,13 @@ from labkit.grading.result import State, TaskResult, from_dict, nothing
 from labkit.grading.rubric import Rubric, RubricError
 from labkit.grading.score import check_probes, settle
 from labkit.grading.task import Task, load_one
+from labkit.localazure.limits import Limits as Limiters
 from labkit.localazure.server import LocalAzure
 
 # All a kernel gets of the instructor's environment; Windows cannot start a process without the last four.
 _PASSED_ON = ("PATH", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT")
 _START_AND_SCORE_S = 60.0
+_DEFINITION = re.compile(r"^(?:(?:async +)?(?:def|class) +(\w+)|(\w+) *(?::[^=]+)?=(?!=))", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +152,7 @@ def _rules(local: LocalAzure, recorder: Recorder, asked: Sequence[Probe], limits
         recorder.begin(_phase(cell))
         id = probes.probe_id(cell)
         if id is not None:
-            local.azure.faults.clear()
-            for fault in by_id[id].faults:
-                local.azure.faults.add(fault)
+            _set_scene(local, by_id[id])
 
     return Rules(
         environment=kernel_environment(folder, local.environment()),
@@ -160,6 +161,14 @@ def _rules(local: LocalAzure, recorder: Recorder, asked: Sequence[Probe], limits
         deadline_s=deadline_s,
         on_start=on_start,
     )
+
+
+def _set_scene(local: LocalAzure, probe: Probe) -> None:
+    """Every probe finds its own faults, and no minute in which the notebook has used up what its deployments allow."""
+    local.azure.limits = Limiters()
+    local.azure.faults.clear()
+    for fault in probe.faults:
+        local.azure.faults.add(fault)
 
 
 def _phase(cell: NotebookNode) -> str | None:
@@ -180,6 +189,7 @@ def kernel_environment(folder: Path, local: Mapping[str, str]) -> dict[str, str]
 def _evidence(task: Task, secret: str, cells: Sequence[NotebookNode], played: Played, recorder: Recorder) -> Evidence:
     runs = list(zip(cells, played.runs, strict=True))
     answered = {marked.grade_id: cell.source for cell in cells if (marked := notebooks.mark(cell)) and marked.solution}
+    own = [cell.source for cell in cells if notebooks.mark(cell) is None and probes.probe_id(cell) is None]
     return Evidence(
         task=task.name,
         secret=secret,
@@ -190,7 +200,7 @@ def _evidence(task: Task, secret: str, cells: Sequence[NotebookNode], played: Pl
         probes={id: probes.read(run.outputs, run.error) for cell, run in runs if (id := probes.probe_id(cell))},
         cells=_statuses(task, runs),
         answers=answered,
-        untouched=frozenset(_untouched(task, answered)),
+        untouched=frozenset(_untouched(task, answered, own)),
         problems=tuple(_problems(runs, played, recorder)),
     )
 
@@ -208,12 +218,20 @@ def _status(run: CellRun | None) -> str:
     return f"error: {run.error}" if run.error else run.status
 
 
-def _untouched(task: Task, answers: Mapping[str, str]) -> Iterator[str]:
-    """The answers that are what was released, but for blanks at the end of lines."""
+def _untouched(task: Task, answers: Mapping[str, str], own: Iterable[str]) -> Iterator[str]:
+    """The answers that are what was released, unless a cell of the student's ``own`` defines one of their names."""
+    defined = {name for source in own for name in _defined(source)}
     for cell in task.released.cells:
         marked = notebooks.mark(cell)
-        if marked and marked.grade_id in answers and notebooks.same_text(cell.source, answers[marked.grade_id]):
+        if marked is None or marked.grade_id not in answers or defined.intersection(_defined(cell.source)):
+            continue
+        if notebooks.same_text(cell.source, answers[marked.grade_id]):
             yield marked.grade_id
+
+
+def _defined(source: str) -> list[str]:
+    """The names that ``source`` gives at its left margin; by pattern, since a cell need not be Python."""
+    return [first or second for first, second in _DEFINITION.findall(source)]
 
 
 def _problems(cells: Iterable[tuple[NotebookNode, CellRun]], played: Played, recorder: Recorder) -> Iterator[str]:

@@ -125,8 +125,11 @@ def _work(results: Connection, attempt: Attempt, folder: Path) -> None:
         os.setsid()  # Ctrl-C in the terminal is for the parent, which then ends this one
     adopt_orphans()
     _be_silent()
+    tempfile.tempdir = str(folder)  # so that the parent removes it all, even when this process is killed
+    home = folder / "home"
+    home.mkdir()
     try:
-        message = grade(attempt, folder).as_dict()
+        message = grade(attempt, home).as_dict()
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = {"failed": f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"}

@@ -37,7 +37,7 @@ class Probe:
     ``code`` sees the student's names, may ``await``, and leaves none of its own behind. Its value is what it returns,
     else its last line as in a notebook, turned into plain JSON data (tables, answers of the SDK and numpy numbers
     too). ``inputs`` are names it finds defined; hidden inputs belong there or in the code, expected values nowhere.
-    ``faults`` wait in the local Azure when it starts, and are cleared when the next one does.
+    ``faults`` wait in the local Azure when it starts, and are cleared when the next one does; rate limits start anew.
     """
 
     id: str

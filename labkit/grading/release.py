@@ -1,5 +1,6 @@
 """Derives the student notebooks from the solved ones: same cells, answers replaced by stubs, outputs dropped."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,9 +185,9 @@ def plan(solutions: Path, target: Path) -> list[Change]:
     folder = target / LANGUAGE
     derived = {path.name: notebooks.dumps(derive_file(path)) for path in solved_files(solutions)}
     changes = [
-        Change(folder / name, content, "changed" if (folder / name).exists() else "missing")
+        Change(folder / name, content, verb)
         for name, content in derived.items()
-        if not _holds(folder / name, content)
+        if (verb := _difference(folder / name, content))
     ]
     removed = [path for path in sorted(folder.glob("*.ipynb")) if path.name not in derived and _is_derived(path)]
     return changes + [Change(path, None, "left over") for path in removed]
@@ -201,8 +202,16 @@ def carry_out(changes: list[Change]) -> None:
             notebooks.write_atomically(change.path, change.content)
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
+def _difference(path: Path, content: bytes) -> str:
+    """How the file in ``path`` differs from ``content``; empty when it does not."""
+    if not path.is_file():
+        return "missing"
+    old = path.read_bytes()
+    if old == content:
+        return ""
+    lines, new_lines = (text.decode("utf-8", "replace").splitlines() for text in (old, content))
+    told = list(difflib.unified_diff(lines, new_lines, n=0, lineterm=""))[2:]
+    return f"changed (+{sum(line[0] == '+' for line in told)} -{sum(line[0] == '-' for line in told)} lines)"
 
 
 def _is_derived(path: Path) -> bool:

@@ -185,9 +185,9 @@ def _edit(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "verb"),
     [
-        pytest.param(_edit, "changed", id="edited"),
+        pytest.param(_edit, "changed (+1 -1 lines)", id="edited"),
         pytest.param(Path.unlink, "missing", id="deleted"),
-        pytest.param(lambda path: path.write_bytes(b""), "changed", id="emptied"),
+        pytest.param(lambda path: path.write_bytes(b"\xff"), "changed (+70 -1 lines)", id="spoilt"),
     ],
 )
 def test_a_spoilt_derived_notebook_is_noticed(
