@@ -57,6 +57,20 @@ def running(*arguments: str | Path, until: str) -> Iterator[tuple[subprocess.Pop
         process.communicate()
 
 
+def command_line(process: psutil.Process) -> str:
+    """What ``process`` was started with; empty when it has ended meanwhile, as JupyterLab's helpers do."""
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def listens_on(process: psutil.Process) -> set[str]:
+    """The addresses on which ``process`` takes connections; none when it has ended meanwhile."""
+    with suppress(psutil.Error):
+        return {each.laddr.ip for each in process.net_connections("inet") if each.status == "LISTEN"}
+    return set()
+
+
 def answers(url: str) -> bool:
     """True when something listens there."""
     try:
@@ -220,11 +234,10 @@ def test_lab(tmp_path: Path, number: signal.Signals) -> None:
         assert address is not None
         assert started(f"{address[1]}/api/kernels?{address[2]}")
         children = psutil.Process(process.pid).children(recursive=True)
-        (kernel,) = [child for child in children if "ipykernel_launcher" in " ".join(child.cmdline())]
+        (kernel,) = [child for child in children if "ipykernel_launcher" in command_line(child)]
         azure = kernel.environ()["LABKIT_AZURE_URL"]
         assert answers(f"{azure}/labkit")
-        listening = {connection.laddr.ip for child in [*children, psutil.Process(process.pid)]
-                     for connection in child.net_connections("inet") if connection.status == "LISTEN"}  # fmt: skip
+        listening = {address for each in [*children, psutil.Process(process.pid)] for address in listens_on(each)}
         assert listening == {"127.0.0.1"}
         process.send_signal(number)
         process.communicate(timeout=30)

@@ -35,6 +35,8 @@ _MAX_ERROR_LENGTH = 300
 _GRACE_S = 2.0
 _ON_START = '__import__("labkit.grading.kernel_side", fromlist=["listen"]).listen()'
 _START_TIMEOUT_S = 60
+# The address of a Unix socket has room for 104 bytes on macOS, 108 on Linux; jupyter_client adds a name like k-ipc-5.
+_LONGEST_SOCKET_FOLDER = 90
 _OUTPUT_MESSAGES = frozenset({"stream", "display_data", "execute_result", "update_display_data", "error"})
 _TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]+)?")
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f\ud800-\udfff]+")
@@ -117,7 +119,7 @@ class _KernelStuckError(Exception):
 
 
 def _kernel_manager(kernel_name: str, folder: str) -> AsyncKernelManager:
-    """A manager that talks to its kernel over sockets in ``folder``, or over TCP where there are no such sockets.
+    """A manager that talks to its kernel over sockets in ``folder``, or over TCP where there can be no such sockets.
 
     TCP ports are picked before the kernel binds them, so that kernels started side by side may get the same.
     """
@@ -127,7 +129,7 @@ def _kernel_manager(kernel_name: str, folder: str) -> AsyncKernelManager:
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
         connection_file=os.path.join(folder, "k.json"),
     )
-    if os.name == "posix":
+    if os.name == "posix" and len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
         manager.transport = "ipc"
     return manager
 

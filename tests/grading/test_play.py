@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,16 @@ def test_nothing_is_left_behind(run: Run, tmp_path: Path) -> None:
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
         assert time.monotonic() < deadline, "a process is left behind"
         time.sleep(0.05)
+
+
+def test_a_long_temporary_folder_is_no_obstacle(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the path leaves no room for a socket's address the kernel is reached over TCP."""
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    played = run(code("40 + 2"))
+    assert [one.status for one in played.runs] == ["ran"]
+    assert list(deep.iterdir()) == []
 
 
 def test_kernels_side_by_side_do_not_share_ports(tmp_path: Path) -> None:
