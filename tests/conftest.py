@@ -1,5 +1,6 @@
 """What all tests share: an environment without our variables, and a running local Azure."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ OURS = (
     "IDENTITY_HEADER",
     "OPENAI_API_VERSION",
 )
+
+# A shell starts background jobs with Ctrl-C switched off, and what they start inherits that. Tests of Ctrl-C need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from labkit.grading.processes import end_with_children
 from tests.grading.conftest import code, notebook, solutions, write
 
 __all__ = ["solutions"]
@@ -159,12 +160,16 @@ def test_ctrl_c_ends_a_run_and_its_kernel(tmp_path: Path) -> None:
     """No kernel is left behind."""
     path = write(tmp_path / "01_a.ipynb", notebook(code("open('began', 'w'); import time; time.sleep(600)")))
     process = subprocess.Popen([sys.executable, "-m", "labkit.cli", "run", path], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    try:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "began").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    finally:
+        end_with_children(process.pid)
+        process.communicate()
     assert process.returncode in STOPPED, told
     assert "Traceback" not in told
     assert not psutil.wait_procs(children, timeout=5)[1]

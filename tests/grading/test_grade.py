@@ -22,6 +22,7 @@ from labkit.grading import release
 from labkit.grading.attempt import Limits, personal_secret
 from labkit.grading.grade import Graded, Options, SecretError, class_secret, grade_class
 from labkit.grading.notebook import dumps, mark, node
+from labkit.grading.processes import end_with_children
 from tests.grading.conftest import code, first_task, second_task, write
 
 # Ctrl-C: CPython turns our status into the signal when it arrives while code made from a string is running.
@@ -328,13 +329,17 @@ def test_ctrl_c_leaves_what_is_finished_and_no_process(solutions: Path, tmp_path
     environment = {**os.environ, "TMPDIR": str(temporary)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     finished = tmp_path / "out" / "ann.json"
-    deadline = time.monotonic() + 60
-    while not finished.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(1.0)  # into the endless one
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    try:
+        deadline = time.monotonic() + 60
+        while not finished.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1.0)  # into the endless one
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    finally:
+        end_with_children(process.pid)
+        process.communicate()
     assert process.returncode in STOPPED, told
     assert "What is finished is kept" in told
     assert finished.exists()
