@@ -84,12 +84,6 @@ class Evidence:
         """
         return self.probe(id).get(*path, kind=kind, default=kind())
 
-    def saw(
-        self, operation: str, *, cell: str | None = None, probe: str | None = None, deployment: str | None = None
-    ) -> bool:
-        """True when such a request was made; the arguments are those of ``calls``."""
-        return bool(self.calls(cell=cell, probe=probe, operation=operation, deployment=deployment))
-
     def resource(self, type: str, name: str) -> Mapping[str, Any] | None:
         """The ARM document of that type (``Microsoft.Insights/components``) and name, any case; None when absent."""
         return next((found for found in self.resources_of(type) if str(found["name"]).lower() == name.lower()), None)

@@ -55,11 +55,6 @@ class ProbeResult:
     value: Json = None
     error: str | None = None
 
-    @property
-    def is_unanswered(self) -> bool:
-        """True when the stub of the exercise is still there."""
-        return self.error is not None and self.error.startswith("NotImplementedError")
-
     def get(self, *path: str | int, kind: type[T], default: T) -> T:
         """The value at ``path`` (keys and positions) when it is there and of ``kind``, else ``default``.
 

@@ -65,7 +65,6 @@ __all__ = [
     "load",
     "number",
     "part",
-    "resource",
     "share",
 ]
 
@@ -121,13 +120,6 @@ def share(exercise: str, parts: Mapping[str, object]) -> Score:
         seen="; ".join(one.seen for one in missing.values() if one.seen),
         expected="; ".join(one.expected for one in missing.values() if one.expected),
     )
-
-
-def resource(evidence: Evidence, type: str, name: str | None = None) -> Mapping[str, Any]:
-    """The ARM document of that type, and of that name if given; one without properties when there is none."""
-    found = evidence.resources_of(type) if name is None else filter(None, [evidence.resource(type, name)])
-    absent = {"id": "", "name": "", "type": type, "location": "", "sku": {}, "properties": {}}
-    return next(iter(found), absent)
 
 
 def choose(secret: str, label: str, among: Sequence[T], count: int = 1) -> list[T]:

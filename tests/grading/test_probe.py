@@ -74,7 +74,7 @@ def test_probes_bring_values_back(tmp_path: Path) -> None:
     assert found["await"].value == {"a": [1]}
     assert found["return"].value == "early"
     assert found["text"].value == "one\n  two"
-    assert found["unsolved"].is_unanswered
+    assert (found["unsolved"].error or "").startswith("NotImplementedError")
     assert found["exit"].error == "SystemExit: 0"
     assert found["no-name"].error == "NameError: name 'not_there' is not defined"
     assert found["nothing"] == ProbeResult()

@@ -7,7 +7,7 @@ import pytest
 from labkit.grading.evidence import Evidence, Phase, cell_phase, probe_phase
 from labkit.grading.exercises import Exercise
 from labkit.grading.probe import ProbeResult
-from labkit.grading.rubric import Probe, RubricError, Score, choose, load, number, part, resource, share
+from labkit.grading.rubric import Probe, RubricError, Score, choose, load, number, part, share
 from labkit.grading.score import check_probes, settle
 from labkit.localazure.faults import Fault
 from labkit.localazure.journal import Entry
@@ -68,8 +68,8 @@ def test_calls_are_told_apart_by_cell_and_probe() -> None:
     assert [one.id for one in EVIDENCE.calls(deployment="big")] == [2]
     assert [one.id for one in EVIDENCE.calls(probe="p")] == [4]
     assert EVIDENCE.calls(probe="none") == []
-    assert EVIDENCE.saw("embeddings")
-    assert not EVIDENCE.saw("embeddings", probe="p")
+    assert EVIDENCE.calls(operation="embeddings")
+    assert EVIDENCE.calls(operation="embeddings", probe="p") == []
 
 
 def test_values_and_resources_are_always_there() -> None:
@@ -78,9 +78,11 @@ def test_values_and_resources_are_always_there() -> None:
     assert EVIDENCE.value("p", str, "n") == ""
     assert EVIDENCE.value("failed", dict) == {}
     assert EVIDENCE.probe("never").error == "it was not asked"
-    assert resource(EVIDENCE, "microsoft.insights/COMPONENTS", "appi")["properties"] == {"x": 1}
-    assert resource(EVIDENCE, "microsoft.insights/components")["name"] == "Appi"
-    assert resource(EVIDENCE, "Microsoft.Insights/metricAlerts")["properties"] == {}
+    found = EVIDENCE.resource("microsoft.insights/COMPONENTS", "appi")
+    assert found is not None
+    assert found["properties"] == {"x": 1}
+    assert [one["name"] for one in EVIDENCE.resources_of("microsoft.insights/components")] == ["Appi"]
+    assert EVIDENCE.resource("Microsoft.Insights/metricAlerts", "appi") is None
     assert "secret" not in repr(EVIDENCE)
 
 

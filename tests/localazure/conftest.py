@@ -5,18 +5,22 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.identity import DefaultAzureCredential
+from openai import AzureOpenAI
 
 from labkit.localazure import LocalAzure
 from labkit.localazure.app import App
 from labkit.localazure.clock import ManualClock
 from labkit.localazure.resources import ACCOUNT, GROUP_ID, RESOURCE_GROUP, SUBSCRIPTION_ID
 from labkit.localazure.state import Azure
+
+if TYPE_CHECKING:
+    from tests.localazure.asking import Asker
 
 ACCOUNT_ID = f"{GROUP_ID}/providers/Microsoft.CognitiveServices/accounts/{ACCOUNT}"
 MANAGEMENT_SCOPE = "https://management.azure.com/.default"
@@ -148,6 +152,33 @@ class Caller:
 def call(clock: ManualClock) -> Caller:
     """A local Azure on ``clock``, called directly; its state is ``call.azure``."""
     return Caller(Azure(clock))
+
+
+@pytest.fixture
+def ask(call: Caller) -> "Asker":
+    """Asks a local Azure on a clock moved by hand."""
+    from tests.localazure.asking import Asker  # which builds on this module
+
+    return Asker(call)
+
+
+@pytest.fixture
+def served(client_environment: LocalAzure) -> LocalAzure:
+    """A running local Azure with deployments, named by the environment."""
+    from tests.localazure.asking import deploy
+
+    deploy(client_environment.azure)
+    return client_environment
+
+
+@pytest.fixture
+def client(served: LocalAzure) -> Iterator[AzureOpenAI]:
+    """The real client with the account's key."""
+    from tests.localazure.asking import VERSION, account_of
+
+    key = account_of(served.azure).keys[0]
+    with AzureOpenAI(azure_endpoint=served.url, api_key=key, api_version=VERSION, max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture

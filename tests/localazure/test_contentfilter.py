@@ -6,13 +6,6 @@ from labkit.bank import QUESTIONS
 from labkit.localazure.contentfilter import CATEGORIES, SAFE, Screening, screen
 from tests.localazure.asking import SAFE as SAFE_RESULT
 from tests.localazure.asking import Asker, error_of
-from tests.localazure.conftest import Caller
-
-
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
 
 
 def screened(user: str, system: str = "") -> Screening:

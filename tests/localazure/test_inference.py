@@ -34,33 +34,10 @@ from tests.localazure.asking import (
     VERSION,
     Asker,
     account_of,
-    deploy,
 )
-from tests.localazure.conftest import Caller
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = f"deployments/{BIG}/chat/completions"
-
-
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
-
-
-@pytest.fixture
-def served(client_environment: LocalAzure) -> LocalAzure:
-    """A running local Azure with deployments, named by the environment."""
-    deploy(client_environment.azure)
-    return client_environment
-
-
-@pytest.fixture
-def client(served: LocalAzure) -> Iterator[AzureOpenAI]:
-    """The real client with the account's key."""
-    key = account_of(served.azure).keys[0]
-    with AzureOpenAI(azure_endpoint=served.url, api_key=key, api_version=VERSION, max_retries=0) as made:
-        yield made
 
 
 @pytest.fixture

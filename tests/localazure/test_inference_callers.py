@@ -12,16 +12,9 @@ from tests.localazure.asking import (
     Asker,
     account_of,
 )
-from tests.localazure.conftest import Caller
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = f"deployments/{BIG}/chat/completions"
-
-
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
 
 
 def last(azure: Azure) -> Entry:

@@ -19,18 +19,11 @@ from tests.localazure.asking import (
     deploy,
     error_of,
 )
-from tests.localazure.conftest import Caller
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = f"deployments/{BIG}/chat/completions"
 PICTURE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
 TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
-
-
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
 
 
 def last(azure: Azure) -> Entry:

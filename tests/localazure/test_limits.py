@@ -11,12 +11,6 @@ from tests.localazure.conftest import Caller
 T0 = 1_700_000_000.0
 
 
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
-
-
 @pytest.mark.parametrize(("tokens", "wait_s"), [(20, 20), (40, 30), (100, 50)])
 def test_minute_slides(tokens: int, wait_s: float) -> None:
     """The published example: 20, 20, 20 and 40 of 100 tokens used at 10, 20, 30 and 40 s; asked again at 50 s."""

@@ -30,12 +30,6 @@ def simulation() -> Simulation:
     return Simulation(seed=13)
 
 
-@pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
-
-
 def prompt(said: str, model: Model, system: str = "") -> Prompt:
     """The prompt of a user message, after a system message when there is one."""
     messages = [{"role": "system", "content": system}] if system else []

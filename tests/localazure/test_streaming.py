@@ -21,12 +21,6 @@ SAID = "Explain how a cache saves money, please."
 
 
 @pytest.fixture
-def ask(call: Caller) -> Asker:
-    """Asks a local Azure on a clock moved by hand."""
-    return Asker(call)
-
-
-@pytest.fixture
 def slow() -> Iterator[LocalAzure]:
     """A running local Azure whose models take a hundredth of their simulated time."""
     server = LocalAzure(latency_scale=0.01)
