@@ -22,7 +22,7 @@ from labkit.grading.result import State, TaskResult, from_dict, nothing
 from labkit.grading.rubric import Rubric, RubricError
 from labkit.grading.score import check_probes, settle
 from labkit.grading.task import Task, load_one
-from labkit.localazure.limits import Limits as Limiters
+from labkit.localazure.inference.limits import Limits as Limiters
 from labkit.localazure.server import LocalAzure
 
 # All a kernel gets of the instructor's environment; Windows cannot start a process without the last four.

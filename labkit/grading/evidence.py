@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from labkit.grading.probe import ProbeResult
-from labkit.localazure.documents import document
 from labkit.localazure.journal import Entry
-from labkit.localazure.providers import TYPES
+from labkit.localazure.management.documents import document
+from labkit.localazure.management.providers import TYPES
 from labkit.localazure.server import LocalAzure
 
 # A submission may call without end; what a rubric looks at comes early.

@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from labkit import __version__
-from labkit.localazure.envelopes import TABLES
 from labkit.localazure.errors import AzureError
 from labkit.localazure.faults import By, Fault
 from labkit.localazure.identity import TENANT_ID
 from labkit.localazure.resources import ACCOUNT, LOCATION, RESOURCE_GROUP, SUBSCRIPTION_ID
+from labkit.localazure.telemetry.envelopes import TABLES
 from labkit.localazure.wire import Reply, Request, json_reply, parse_object
 
 if TYPE_CHECKING:

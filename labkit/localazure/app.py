@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from labkit.localazure import admin, arm, identity, inference, telemetry
+from labkit.localazure import admin, identity
 from labkit.localazure.errors import AzureError, internal, no_such_path
+from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face
+from labkit.localazure.management import arm
 from labkit.localazure.state import Azure
+from labkit.localazure.telemetry import ingestion as telemetry
 from labkit.localazure.wire import JSON, ClientGone, Dropped, Receive, Reply, Request, Scope, Send, StreamReply
 
 Answer = Callable[[Azure, Request], Awaitable[Reply | StreamReply]]

@@ -13,17 +13,28 @@ class Clock(Protocol):
         """The time in seconds since 1970."""
         ...
 
+    def advance(self, delay_s: float) -> None:
+        """Move the time forward by ``delay_s`` seconds; ValueError for a step back."""
+        ...
+
     async def sleep(self, delay_s: float) -> None:
         """Return when ``delay_s`` seconds have passed for the client."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, and what it was moved forward by: five minutes pass at once when a class asks for it."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
 
     def now(self) -> float:
-        """The machine's time in seconds since 1970."""
-        return time.time()
+        """The time in seconds since 1970."""
+        return time.time() + self._ahead_s
+
+    def advance(self, delay_s: float) -> None:
+        """Move the clock forward; ValueError for a step back, which no clock of a service takes."""
+        self._ahead_s += _forward(delay_s)
 
     async def sleep(self, delay_s: float) -> None:
         """Really wait."""
@@ -45,14 +56,18 @@ class ManualClock:
         return self._now_s
 
     def advance(self, delay_s: float) -> None:
-        """Move the clock forward; ValueError for a step back, which no clock of a service takes."""
-        if delay_s < 0:
-            raise ValueError(f"A clock only moves forward; got {delay_s} s.")
-        self._now_s += delay_s
+        """Move the clock forward; ValueError for a step back."""
+        self._now_s += _forward(delay_s)
 
     async def sleep(self, delay_s: float) -> None:
         """Let other requests have their turn, without waiting."""
         await asyncio.sleep(0)
+
+
+def _forward(delay_s: float) -> float:
+    if delay_s < 0:
+        raise ValueError(f"A clock only moves forward; got {delay_s} s.")
+    return delay_s
 
 
 def iso(at_s: float) -> str:

@@ -27,6 +27,7 @@ class Entry:
     status: int
     error_code: str | None = None
     auth: str = "none"
+    account: str | None = None
     deployment: str | None = None
     model: str | None = None
     prompt_tokens: int = 0

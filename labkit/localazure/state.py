@@ -5,16 +5,17 @@ import os
 from labkit.localazure.clock import Clock
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
+from labkit.localazure.inference.limits import Limits
+from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
-from labkit.localazure.limits import Limits
-from labkit.localazure.providers.accounts import create_default as create_account
+from labkit.localazure.management.providers.accounts import create_default as create_account
 from labkit.localazure.resources import ResourceStore
-from labkit.localazure.simulation import Simulation
-from labkit.localazure.telemetry import Telemetry
+from labkit.localazure.telemetry.ingestion import Telemetry
+from labkit.localazure.usage import Usage
 
 
 class Azure:
-    """One local Azure without its server: clock, seed, resources, journal, faults, limits, identity, telemetry.
+    """One local Azure without its server: clock, seed, resources, journal, usage, faults, limits, identity, telemetry.
 
     ``url`` is where it is served, once it is (resources name it as their endpoint). ``provisioning_s`` is how long
     a deployment takes on the clock. ``quota_ktpm`` replaces the catalogue's quota of every model. The course's account
@@ -38,6 +39,7 @@ class Azure:
         self.url = "http://127.0.0.1"
         self.resources = ResourceStore(clock)
         self.journal = Journal()
+        self.usage = Usage()
         self.faults = Faults()
         self.limits = Limits()
         self.simulation = Simulation(seed)

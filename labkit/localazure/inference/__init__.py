@@ -1,0 +1,1 @@
+"""The inference face: what the ``openai`` clients talk to."""

@@ -1,0 +1,191 @@
+"""Requests for chat completions: what they may ask for, and which models take which parameters."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from labkit.catalog import Model
+from labkit.localazure.inference import messages, parameters
+from labkit.localazure.inference.parameters import (
+    Body,
+    Reader,
+    invalid,
+    missing,
+    unsupported_parameter,
+    unsupported_value,
+)
+from labkit.localazure.inference.prompt import Message, Prompt, last_user_text
+from labkit.localazure.inference.simulation import EFFORTS, Settings
+
+_MOST_ANSWERS = 128
+_MOST_STOPS = 4
+_INSTEAD = " Use 'max_completion_tokens' instead."
+
+
+class ChatRequest(NamedTuple):
+    """A request for chat completions that is well formed.
+
+    ``said`` is the text of the last user message; ``fields`` are all of the body's that are not null; ``noted`` is what
+    of them goes into the journal.
+    """
+
+    messages: list[Message]
+    said: str
+    settings: Settings
+    stream: bool
+    include_usage: bool
+    fields: Mapping[str, Any]
+    noted: dict[str, Any]
+
+
+def read(body: Body) -> ChatRequest:
+    """The request that ``body`` makes; ``AzureError`` 400 for the first thing that is wrong with it, for any model."""
+    fields = parameters.read_fields(body, _READERS)
+    if "messages" not in fields:
+        raise missing("messages")
+    stream = fields.get("stream", False)
+    options = fields.get("stream_options")
+    if options is not None and not stream:
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise invalid("invalid_parameter_combination", message, "stream_options")
+    include_usage = options is not None and options.get("include_usage", False)
+    asked = fields["messages"]
+    noted = parameters.shortened(fields, without=("messages", "stream"))
+    return ChatRequest(asked, last_user_text(asked), _settings(fields), stream, include_usage, fields, noted)
+
+
+def check_model(asked: ChatRequest, model: Model) -> None:
+    """``AzureError`` 400 when ``model`` does not take a parameter of the request.
+
+    Reasoning models: Microsoft Learn, how-to/reasoning, read 2026-11-22. The most tokens a model can answer with:
+    tailcallhq/forgecode#1185 (2025-07).
+    """
+    if model.is_reasoning:
+        _check_reasoning(asked.fields, model)
+    else:
+        for name in ("reasoning_effort", "verbosity"):
+            if name in asked.fields:
+                raise unsupported_parameter(name)
+    most, wanted = model.max_output_tokens, asked.settings.max_tokens
+    if wanted is not None and wanted > most:
+        name = "max_tokens" if "max_tokens" in asked.fields else "max_completion_tokens"
+        limit = f"This model supports at most {most} completion tokens, whereas you provided {wanted}."
+        raise invalid("invalid_value", f"{name} is too large: {wanted}. {limit}", name)
+
+
+def check_context(prompt: Prompt, settings: Settings, model: Model) -> None:
+    """``AzureError`` 400 when the prompt and the answer asked for do not fit into the model's context.
+
+    gpt-researcher#680 (2024-07), Azure-Samples/azure-search-openai-demo#1199 (2024-01).
+    """
+    limit, wanted = model.context_tokens, settings.max_tokens or 0
+    if prompt.tokens + wanted <= limit:
+        return
+    if prompt.tokens > limit:
+        got, which = f"your messages resulted in {prompt.tokens} tokens", "the messages"
+    else:
+        total = prompt.tokens + wanted
+        got = f"you requested {total} tokens ({prompt.tokens} in the messages, {wanted} in the completion)"
+        which = "the messages or completion"
+    message = f"This model's maximum context length is {limit} tokens. However, {got}."
+    raise invalid("context_length_exceeded", f"{message} Please reduce the length of {which}.", "messages")
+
+
+def _settings(fields: Mapping[str, Any]) -> Settings:
+    if "max_tokens" in fields and "max_completion_tokens" in fields:
+        message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
+        raise invalid("invalid_parameter_combination", message, "max_tokens")
+    get = fields.get
+    return Settings(
+        temperature=get("temperature", 1.0),
+        max_tokens=get("max_tokens", get("max_completion_tokens")),
+        n=get("n", 1),
+        stop=get("stop", ()),
+        seed=get("seed"),
+        effort=get("reasoning_effort", "medium"),
+        verbosity=get("verbosity", "medium"),
+    )
+
+
+def _check_reasoning(fields: Mapping[str, Any], model: Model) -> None:
+    if "max_tokens" in fields:
+        raise unsupported_parameter("max_tokens", _INSTEAD)
+    by_value = model.reasoning_temperature_error == "unsupported_value"
+    for name, default in (("temperature", 1), ("top_p", 1), ("presence_penalty", 0), ("frequency_penalty", 0)):
+        if name in fields and not (by_value and fields[name] == default):
+            value = f"{fields[name]:g}"
+            raise unsupported_value(name, value, default) if by_value else unsupported_parameter(name)
+    if "stop" in fields and by_value:
+        raise unsupported_parameter("stop")
+
+
+def _not_simulated(*harmless: object) -> Reader:
+    """A reader of what the real service can do and a simulated model cannot; ``harmless`` values ask for nothing."""
+
+    def read(name: str, value: Any) -> Any:
+        if value in harmless:
+            return value
+        supported = ", ".join(sorted(_HEEDED))
+        message = f"'{name}' is not supported by the local Azure yet. Supported parameters are: {supported}."
+        raise invalid("unsupported_parameter", message, name)
+
+    return read
+
+
+def _only_with_tools(name: str, value: Any) -> Any:
+    message = f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified."
+    raise invalid("invalid_value", message, name)
+
+
+def _stream_options(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise parameters.wrong_type(name, "an object", value)
+    readers: dict[str, Callable[[str, Any], Any]] = {
+        "include_usage": parameters.boolean,
+        "include_obfuscation": parameters.boolean,
+    }
+    return parameters.read_fields(value, readers, f"{name}.")
+
+
+# What a simulated model takes into account.
+_HEEDED: Mapping[str, Reader] = {
+    "messages": messages.check,
+    "stream": parameters.boolean,
+    "stream_options": _stream_options,
+    "temperature": parameters.number(0, 2),
+    "max_tokens": parameters.integer(1),
+    "max_completion_tokens": parameters.integer(1),
+    "n": parameters.integer(1, _MOST_ANSWERS),
+    "stop": parameters.strings(_MOST_STOPS),
+    "seed": parameters.integer(-(2**63), 2**63 - 1),
+    "reasoning_effort": parameters.one_of(*EFFORTS),
+    "verbosity": parameters.one_of("low", "medium", "high"),
+}
+_READERS: Mapping[str, Reader] = {
+    **_HEEDED,
+    # Taken and checked; they would not show in a simulated answer. The deployment says which model answers.
+    "model": parameters.anything,
+    "user": parameters.text,
+    "top_p": parameters.number(0, 1),
+    "presence_penalty": parameters.number(-2, 2),
+    "frequency_penalty": parameters.number(-2, 2),
+    "store": parameters.boolean,
+    "metadata": parameters.anything,
+    "service_tier": parameters.text,
+    "safety_identifier": parameters.text,
+    "prompt_cache_key": parameters.text,
+    "prompt_cache_retention": parameters.text,
+    "tools": _not_simulated(),
+    "functions": _not_simulated(),
+    "function_call": _not_simulated("none"),
+    "response_format": _not_simulated({"type": "text"}),
+    "logprobs": _not_simulated(False),
+    "top_logprobs": _not_simulated(0),
+    "logit_bias": _not_simulated({}),
+    "modalities": _not_simulated(["text"]),
+    "audio": _not_simulated(),
+    "prediction": _not_simulated(),
+    "web_search_options": _not_simulated(),
+    "data_sources": _not_simulated(),
+    "tool_choice": _only_with_tools,
+    "parallel_tool_calls": _only_with_tools,
+}

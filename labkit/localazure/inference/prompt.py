@@ -1,0 +1,106 @@
+"""The messages of a chat request: what a model reads, counted and taken apart into what the other modules ask for."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from labkit import tokens
+from labkit.catalog import Model
+from labkit.localazure.inference.parameters import invalid
+
+Message = dict[str, Any]
+
+_CACHED_CHARACTERS = 2_000
+# What the chat format adds once to a prompt.
+_PRIMING = tokens.chat_prompt_tokens(())
+
+
+class Prompt(NamedTuple):
+    """What a model is given. Words are casefolded, as ``str.casefold`` and ``str.split`` make them.
+
+    ``words`` are all of them, ``user_words`` what users wrote, ``last_words`` the last user message's,
+    ``system_words`` the system's and the developer's. Equal messages have equal digests.
+    """
+
+    tokens: int
+    characters: int
+    words: list[str]
+    user_words: list[str]
+    last_words: list[str]
+    system_words: list[str]
+    last_user_text: str
+    system_text: str
+    digest: str
+
+
+def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
+    """The prompt that ``messages`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
+
+    The messages are well formed: ``messages.read`` checked them.
+    """
+    words: list[str] = []
+    user_words: list[str] = []
+    last_words: list[str] = []
+    system_words: list[str] = []
+    system_texts: list[str] = []
+    last_user_text = ""
+    characters = prompt_tokens = 0
+    for place, message in enumerate(messages):
+        role, content = message["role"], message.get("content")
+        if type(content) is list and "vision" not in model.features:
+            _check_no_picture(content, f"messages[{place}]")
+        said = content if type(content) is str else tokens.content_text(content)
+        said_words = said.casefold().split()
+        words += said_words
+        characters += len(said)
+        prompt_tokens += _tokens(message, said, model.encoding)
+        if role == "user":
+            user_words += said_words
+            last_words, last_user_text = said_words, said
+        elif role in ("system", "developer"):
+            system_words += said_words
+            system_texts.append(said)
+    return Prompt(
+        prompt_tokens + _PRIMING,
+        characters,
+        words,
+        user_words,
+        last_words,
+        system_words,
+        last_user_text,
+        "\n".join(system_texts),
+        blake2b(orjson.dumps(messages, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest(),
+    )
+
+
+def last_user_text(messages: Sequence[Message]) -> str:
+    """The text of the last message that a user wrote, empty when there is none."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return tokens.content_text(message["content"])
+    return ""
+
+
+def _tokens(message: Message, said: str, encoding: str) -> int:
+    """What ``message`` adds to the prompt's tokens."""
+    plain = len(message) == 2 and message.get("content") is said
+    if plain and message["role"] == "system" and len(said) <= _CACHED_CHARACTERS:
+        return _system_tokens(said, encoding)
+    return tokens.chat_prompt_tokens((message,), encoding) - _PRIMING
+
+
+@lru_cache(maxsize=256)
+def _system_tokens(said: str, encoding: str) -> int:
+    # The same few system messages come with every prompt.
+    message = {"role": "system", "content": said}
+    return tokens.chat_prompt_tokens((message,), encoding) - _PRIMING
+
+
+def _check_no_picture(content: list[Message], place: str) -> None:
+    for number, part in enumerate(content):
+        if part["type"] == "image_url":
+            message = "Invalid content type. image_url is only supported by certain models."
+            raise invalid("invalid_value", message, f"{place}.content[{number}].type")

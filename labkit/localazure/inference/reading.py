@@ -1,0 +1,118 @@
+"""What the body of a chat request means: read once, judged once for each model, answered once for each seed.
+
+Load tests, retries and caches that miss send the same body again and again. All that is kept here is a pure function of
+the body, the model, the API version and the seed, so keeping it changes nothing but the time it takes.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+from labkit.catalog import Model
+from labkit.localazure.inference import chat_reply, chat_request, parameters, refusals, routes
+from labkit.localazure.inference.chat_reply import Exchange
+from labkit.localazure.inference.contentfilter import Screening, screen
+from labkit.localazure.inference.latency import Latency
+from labkit.localazure.inference.limits import estimate_tokens
+from labkit.localazure.inference.prompt import Prompt, prompt_of
+from labkit.localazure.inference.simulation import Simulation
+
+# The last few hundred small bodies are kept: a few megabytes at most.
+_KEPT_BODIES = 512
+_KEPT_BYTES = 4_096
+_SEEN_BODIES = 4_096
+
+
+class Judged(NamedTuple):
+    """A prompt that a model may answer: screened, and with what it counts against the rate limit."""
+
+    prompt: Prompt
+    screening: Screening
+    estimated_tokens: int
+
+
+class Outcome(NamedTuple):
+    """What becomes of an admitted request. ``document`` is the body of a plain answer, still without time and id.
+
+    ``right`` is that of the first answer.
+    """
+
+    exchange: Exchange
+    completion_tokens: int
+    latency: Latency
+    digest: str
+    right: bool | None
+    document: tuple[bytes, ...]
+
+
+class Reading:
+    """A well-formed request, with what was found out about it so far."""
+
+    __slots__ = ("_judged", "_outcomes", "asked")
+
+    def __init__(self, body: bytes) -> None:
+        self.asked = chat_request.read(parameters.read_json(body))
+        self._judged: dict[tuple[str, str], Judged] = {}
+        self._outcomes: dict[tuple[str, int], Outcome] = {}
+
+    def judged(self, model: Model, version: str) -> Judged:
+        """What ``model`` makes of the request under an API version; ``AzureError`` 400 when it does not take it."""
+        known = self._judged.get((model.name, version))
+        if known is None:
+            known = self._judged[model.name, version] = self._judge(model, version)
+        return known
+
+    def outcome(self, judged: Judged, model: Model, simulation: Simulation, before: int) -> Outcome:
+        """What ``model`` answers to the request after ``before`` answers to the same one."""
+        if before or self.asked.settings.n > 1:  # seldom asked for twice, or large
+            return self._answer(judged, model, simulation, before)
+        known = self._outcomes.get((model.name, simulation.seed))
+        if known is None:
+            known = self._outcomes[model.name, simulation.seed] = self._answer(judged, model, simulation, 0)
+        return known
+
+    def _judge(self, model: Model, version: str) -> Judged:
+        if model.is_embedding:
+            raise refusals.wrong_operation(routes.CHAT, model)
+        refusals.check_version(version, model)
+        chat_request.check_model(self.asked, model)
+        prompt, settings = prompt_of(self.asked.messages, model), self.asked.settings
+        estimated_tokens = estimate_tokens(prompt.characters, settings.max_tokens, settings.n)
+        return Judged(prompt, screen(prompt.words, prompt.user_words), estimated_tokens)
+
+    def _answer(self, judged: Judged, model: Model, simulation: Simulation, before: int) -> Outcome:
+        answers = simulation.answers(model, judged.prompt, self.asked.settings, before)
+        exchange = Exchange(model, judged.prompt, answers, judged.screening)
+        said = "\x00".join([each.text for each in answers]).encode("utf-8", "replace")
+        return Outcome(
+            exchange=exchange,
+            completion_tokens=sum([each.completion_tokens for each in answers]),
+            latency=max([each.latency for each in answers], key=_total_ms),
+            digest=blake2b(said, digest_size=8).hexdigest(),
+            right=answers[0].right,
+            document=() if self.asked.stream else chat_reply.cut(chat_reply.body(exchange)),
+        )
+
+
+def reading_of(body: bytes) -> Reading:
+    """The reading of ``body``; ``AzureError`` 400 when it is not a request.
+
+    A small body that comes a second time is kept. Most prompts come once: keeping those would only make work.
+    """
+    if len(body) > _KEPT_BYTES:
+        return Reading(body)
+    seen = hash(body)
+    if seen in _seen:
+        return _kept(body)
+    if len(_seen) >= _SEEN_BODIES:
+        _seen.clear()
+    _seen.add(seen)
+    return Reading(body)
+
+
+_kept = lru_cache(maxsize=_KEPT_BODIES)(Reading)
+_seen: set[int] = set()
+
+
+def _total_ms(latency: Latency) -> float:
+    return latency.total_ms

@@ -1,0 +1,89 @@
+"""Streams of chat completions: the chunks the service sends, as server-sent events.
+
+The order is the real service's (InternLM/MindSearch#310, 2025-02): first the verdict on the prompt in a chunk without
+choices; then for each choice the role, the text piece by piece and the reason why it ends; then, when asked for, one
+chunk with the usage; then ``[DONE]``. All chunks with choices share one id.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from labkit.localazure.clock import Clock
+from labkit.localazure.inference.chat_reply import STAMP, Exchange
+from labkit.localazure.inference.latency import Latency
+from labkit.localazure.inference.simulation import Answer
+from labkit.localazure.wire import Chunks
+
+_DONE = b"data: [DONE]\n\n"
+_KIND = "chat.completion.chunk"
+_PIECE = re.compile(r"\s*\S+|\s+")
+# A stand-in for the text of a chunk: no model writes it.
+_TEXT = "\x00"
+# Shorter waits are put together: a timer costs more than it would show.
+_SHORTEST_WAIT_S = 0.01
+
+
+def events(exchange: Exchange, stamp: bytes, *, include_usage: bool = False) -> list[bytes]:
+    """The events of a streamed answer, the first of them before any token; ``stamp`` comes from ``chat_reply``."""
+    made = [_prompt_event(exchange)]
+    for place, answer in enumerate(exchange.answers):
+        made += _choice(exchange, stamp, place, answer, include_usage)
+    if include_usage:
+        made.append(_event({**exchange.frame(_KIND, []), "usage": exchange.usage()}, stamp))
+    made.append(_DONE)
+    return made
+
+
+async def paced(events: Sequence[bytes], latency: Latency, scale: float, clock: Clock) -> Chunks:
+    """The events at the pace of ``latency``, made ``scale`` times as long."""
+    yield events[0]
+    step_s = (latency.total_ms - latency.first_token_ms) / (len(events) - 1) * scale / 1000
+    wait_s = latency.first_token_ms * scale / 1000
+    ready: list[bytes] = []
+    for event in events[1:]:
+        if wait_s >= _SHORTEST_WAIT_S:
+            if ready:
+                yield b"".join(ready)
+                ready.clear()
+            await clock.sleep(wait_s)
+            wait_s = 0.0
+        ready.append(event)
+        wait_s += step_s
+    await clock.sleep(wait_s)
+    yield b"".join(ready)
+
+
+def _prompt_event(exchange: Exchange) -> bytes:
+    results = exchange.prompt_filter_results()
+    return _event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": results})
+
+
+def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_usage: bool) -> list[bytes]:
+    """The events of one choice: its role, its text piece by piece, the reason for its end."""
+
+    def chunk(delta: dict[str, Any], results: object, reason: str | None = None) -> bytes:
+        choice = {
+            "content_filter_results": results,
+            "delta": delta,
+            "finish_reason": reason,
+            "index": place,
+            "logprobs": None,
+        }
+        frame = exchange.frame(_KIND, [choice])
+        return _event({**frame, "usage": None} if with_usage else frame, stamp)
+
+    results = exchange.answer_results
+    made = [chunk({"content": "", "refusal": None, "role": "assistant"}, {})]
+    if not exchange.filtered:
+        # Only the text differs between these chunks, so the rest is written once.
+        start, _, end = chunk({"content": _TEXT}, results).partition(orjson.dumps(_TEXT))
+        made += [start + orjson.dumps(piece) + end for piece in _PIECE.findall(answer.text)]
+    made.append(chunk({}, results if exchange.filtered else {}, exchange.finish_reason(answer)))
+    return made
+
+
+def _event(document: object, stamp: bytes = STAMP) -> bytes:
+    return b"data: " + orjson.dumps(document).replace(STAMP, stamp) + b"\n\n"

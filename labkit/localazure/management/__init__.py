@@ -1,0 +1,1 @@
+"""The control plane: what Azure Resource Manager and the resource providers answer."""

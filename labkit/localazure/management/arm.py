@@ -1,0 +1,249 @@
+"""The control plane: what Azure Resource Manager checks in every request, and where it sends it."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from labkit.catalog import by_azure
+from labkit.localazure.errors import AzureError, method_not_allowed
+from labkit.localazure.identity import TENANT_ID
+from labkit.localazure.management import documents
+from labkit.localazure.management.providers import TYPES, ResourceType
+from labkit.localazure.management.providers.base import Act, invalid_content
+from labkit.localazure.management.resourceids import Target, resource_group, split, target
+from labkit.localazure.resources import GROUP_ID, LOCATION, RESOURCE_GROUP, SUBSCRIPTION_ID, Document
+from labkit.localazure.wire import MIB, Reply, Request, json_reply, parse_object
+
+if TYPE_CHECKING:
+    from labkit.localazure.state import Azure
+
+# azure-resource-manager-rpc v1.0, common-api-details ("Max Request Body Size"), read 2026-11-22.
+_BODY_LIMIT = 4 * MIB
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]+(\.\d+)?)?")
+_SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
+
+
+async def answer(azure: "Azure", request: Request) -> Reply:
+    """The answer to a request for ``/subscriptions…`` or ``/providers…``; errors in Resource Manager's words."""
+    parts = split(request.path)
+    found = target(parts)
+    _note(request, parts, found)
+    azure.identity.authorize_management(request)
+    _check_api_version(request)
+    if parts[0].lower() == "subscriptions":
+        _check_subscription(parts)
+    if found is None:
+        return _above_providers(request, parts)
+    _check_group(found)
+    if documents.is_operation(found):
+        return documents.operation_status(azure, request, found)
+    kind = TYPES.get(found.type)
+    if found.names_resource:
+        return await _resource(azure, request, found, kind)
+    if kind is not None and kind.prepare is not None:
+        return documents.listed(azure, request, found, kind)
+    return await _action(azure, request, found)
+
+
+def _note(request: Request, parts: list[str], found: Target | None) -> None:
+    """Tell the journal what is being asked for: ``deployments.write``, ``accounts.listKeys`` and so on."""
+    if found is None:
+        request.operation = "resourceGroups.read" if len(parts) > 2 else "subscriptions.read"
+        return
+    if len(found.parts) > 3 and found.parts[2].lower() == "deployments":
+        request.deployment = found.parts[3]
+    kind, owner = TYPES.get(found.type), TYPES.get(found.parent.type)
+    if documents.is_operation(found):
+        request.operation = "operations.read"
+    elif found.names_resource:
+        verb = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(request.method, "read")
+        request.operation = f"{kind.short_name}.{verb}" if kind is not None else ""
+    elif kind is not None and kind.prepare is not None:
+        request.operation = f"{kind.short_name}.list"
+    elif owner is not None:
+        request.operation = f"{owner.short_name}.{_spelled(owner, request.method, found.parts[-1])}"
+
+
+def _spelled(kind: ResourceType, method: str, action: str) -> str:
+    """The name of the action as its type spells it, or the empty string when the type has no such action."""
+    asked = f"{method} {action}".lower()
+    return next((key.partition(" ")[2] for key in kind.actions if key.lower() == asked), "")
+
+
+# -- what every request must have ------------------------------------------------------------------------------
+
+
+def _check_api_version(request: Request) -> None:
+    version = request.query.get("api-version", "")
+    if not version:
+        # cloudquery/cloudquery#6626 (2023-01).
+        raise AzureError(
+            400,
+            "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.",
+        )
+    if not _API_VERSION.fullmatch(version):
+        # Azure/azure-cli#28038 (2023-12); which versions are supported is ours: all.
+        raise AzureError(
+            400,
+            "InvalidApiVersionParameter",
+            f"The api-version '{version}' is invalid. Supported are versions such as '2025-09-01' or "
+            "'2025-09-01-preview'.",
+        )
+
+
+def _check_subscription(parts: list[str]) -> None:
+    if len(parts) > 1 and parts[1].lower() != SUBSCRIPTION_ID:
+        raise AzureError(
+            404,
+            "SubscriptionNotFound",
+            f"The subscription '{parts[1]}' could not be found. The local Azure has '{SUBSCRIPTION_ID}'.",
+        )
+
+
+def _check_group(found: Target) -> None:
+    group = resource_group(found.scope)
+    if group and group.lower() != RESOURCE_GROUP:
+        raise _no_group(group)
+
+
+def _no_group(name: str) -> AzureError:
+    return AzureError(
+        404,
+        "ResourceGroupNotFound",
+        f"Resource group '{name}' could not be found. The local Azure has '{RESOURCE_GROUP}'.",
+    )
+
+
+# -- subscriptions and resource groups --------------------------------------------------------------------------
+
+
+def _above_providers(request: Request, parts: list[str]) -> Reply:
+    """Subscriptions and resource groups: there is one of each, to be read."""
+    words = [part.lower() for part in parts]
+    if words == ["subscriptions"]:
+        document: Document = {"value": [_subscription()], "count": {"type": "Total", "value": 1}}
+    elif len(words) == 2 and words[0] == "subscriptions":
+        document = _subscription()
+    elif words[2:] == ["resourcegroups"]:
+        document = {"value": [_resource_group()]}
+    elif len(words) == 4 and words[2] == "resourcegroups":
+        if words[3] != RESOURCE_GROUP:
+            raise _no_group(parts[3])
+        document = _resource_group()
+    else:
+        raise _unknown_path(request)
+    if request.method == "HEAD":
+        return Reply(204)
+    if request.method != "GET":
+        raise method_not_allowed(request.method, request.path)
+    return json_reply(document)
+
+
+def _subscription() -> Document:
+    return {
+        "id": _SUBSCRIPTION,
+        "subscriptionId": SUBSCRIPTION_ID,
+        "tenantId": TENANT_ID,
+        "displayName": "Session 13",
+        "state": "Enabled",
+        "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "spendingLimit": "On"},
+        "authorizationSource": "RoleBased",
+    }
+
+
+def _resource_group() -> Document:
+    return {
+        "id": GROUP_ID,
+        "name": RESOURCE_GROUP,
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": LOCATION,
+        "properties": {"provisioningState": "Succeeded"},
+    }
+
+
+# -- resources --------------------------------------------------------------------------------------------------
+
+
+async def _resource(azure: "Azure", request: Request, found: Target, kind: ResourceType | None) -> Reply:
+    if kind is None:
+        raise _unknown_type(found)
+    if not _is_in_place(found, kind):
+        raise _unknown_path(request)
+    if request.method in ("GET", "HEAD"):
+        return json_reply(documents.document(azure, kind, documents.existing(azure, found, kind)))
+    if request.method == "DELETE":
+        return documents.delete(azure, found, kind)
+    if request.method not in ("PUT", "PATCH"):
+        raise method_not_allowed(request.method, request.path)
+    body = parse_object(await request.body(_BODY_LIMIT), invalid_content("a JSON object was expected."))
+    request.model = _model_named(body)
+    return documents.write(azure, request, found, kind, body)
+
+
+def _model_named(body: Document) -> str | None:
+    """The model that a deployment asks for, under the catalogue's name if it has one; for the journal."""
+    properties = body.get("properties")
+    asked = properties.get("model") if isinstance(properties, dict) else None
+    if not isinstance(asked, dict):
+        return None
+    name, version = str(asked.get("name")), asked.get("version")
+    known = by_azure(name, version if isinstance(version, str) else None)
+    return name[:100] if known is None else known.name
+
+
+def _is_in_place(found: Target, kind: ResourceType) -> bool:
+    """True when resources of ``kind`` can live at the path's scope."""
+    if kind.group_only:
+        return kind.prepare is not None and found.scope.lower() == GROUP_ID.lower()
+    return bool(found.scope)
+
+
+async def _action(azure: "Azure", request: Request, found: Target) -> Reply:
+    owner = found.parent
+    kind = TYPES.get(owner.type)
+    name = _spelled(kind, request.method, found.parts[-1]) if kind is not None else ""
+    if kind is None or not name:
+        raise _unknown_type(found)
+    do = kind.actions[f"{request.method} {name}"]
+    if kind.prepare is None:
+        return json_reply(do(Act(azure, None, location=owner.parts[-1])))
+    resource = documents.existing(azure, owner, kind)
+    body: dict[str, Any] = {}
+    if request.method == "POST":
+        sent = await request.body(_BODY_LIMIT)
+        body = parse_object(sent, invalid_content("a JSON object was expected.")) if sent.strip() else {}
+    return json_reply(do(Act(azure, resource, body=body)))
+
+
+# -- what the local Azure does not know -------------------------------------------------------------------------
+
+
+def _known_types() -> str:
+    return ", ".join(kind.name for kind in TYPES.values())
+
+
+def _unknown_type(found: Target) -> AzureError:
+    namespaces = {name.partition("/")[0] for name in TYPES}
+    if found.namespace.lower() not in namespaces:
+        return AzureError(
+            404,
+            "InvalidResourceNamespace",
+            f"The resource namespace '{found.namespace}' is invalid. The local Azure knows: {_known_types()}.",
+        )
+    kind = TYPES.get(found.parent.type)
+    actions = f" and for it {', '.join(kind.actions)}" if kind is not None and kind.actions else ""
+    return AzureError(
+        404,
+        "InvalidResourceType",
+        f"The resource type '{'/'.join(found.parts[::2])}' could not be found in the namespace '{found.namespace}'. "
+        f"The local Azure knows: {_known_types()}{actions}.",
+    )
+
+
+def _unknown_path(request: Request) -> AzureError:
+    return AzureError(
+        404,
+        "InvalidResourceType",
+        f"There is no resource at the path '{request.path}'. The local Azure knows subscriptions, resource groups and "
+        f"in them: {_known_types()}.",
+    )

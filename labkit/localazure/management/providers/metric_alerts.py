@@ -1,0 +1,192 @@
+"""Microsoft.Insights/metricAlerts: when somebody is to be told. Stored and checked here, not yet evaluated."""
+
+import re
+from typing import TYPE_CHECKING
+
+from labkit.localazure.clock import iso
+from labkit.localazure.management.providers import metrics
+from labkit.localazure.management.providers.base import Draft, ResourceType, bad_request, number, objects, tags, text
+from labkit.localazure.resources import Document, Resource
+
+if TYPE_CHECKING:
+    from labkit.localazure.state import Azure
+
+TYPE = "Microsoft.Insights/metricAlerts"
+# What a rule may ask for. Microsoft Learn, alerts-metric-create-templates (2020-10-07: windowSize,
+# evaluationFrequency), and azure-mgmt-monitor 7.0 (operators, aggregations, criteria), read 2026-11-22.
+_FREQUENCIES_S = (60, 300, 900, 1_800, 3_600)
+_WINDOWS_S = (*_FREQUENCIES_S, 21_600, 43_200, 86_400)
+_AGGREGATIONS = ("Average", "Count", "Minimum", "Maximum", "Total")
+_STATIC_OPERATORS = ("Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual")
+_DYNAMIC_OPERATORS = ("GreaterThan", "LessThan", "GreaterOrLessThan")
+_SINGLE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
+_MULTIPLE = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
+_CRITERIA_LIMIT = 5
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+
+def prepare(draft: Draft) -> Document:
+    """The rule to store. Refuses what could never fire: no scope, no criteria, an unknown metric or action group,
+    a window shorter than the time between two evaluations.
+    """
+    properties = draft.properties
+    if not text(draft.body.get("location")):
+        raise bad_request("The location property is required for this definition.", "LocationRequired")
+    scopes = _scopes(draft)
+    frequency_s = _duration_s(properties, "evaluationFrequency", _FREQUENCIES_S)
+    window_s = _duration_s(properties, "windowSize", _WINDOWS_S)
+    if window_s < frequency_s:
+        raise bad_request(
+            f"The windowSize '{properties['windowSize']}' is shorter than the evaluationFrequency "
+            f"'{properties['evaluationFrequency']}': some values would never be looked at."
+        )
+    stored = {
+        **properties,
+        "severity": _severity(properties),
+        "enabled": _enabled(properties),
+        "scopes": scopes,
+        "criteria": _criteria(draft, scopes),
+        "autoMitigate": properties.get("autoMitigate", True) is not False,
+        "actions": _actions(draft),
+    }
+    return {"location": draft.body["location"], "tags": tags(draft), "properties": stored}
+
+
+def _severity(properties: Document) -> int:
+    severity = properties.get("severity")
+    if isinstance(severity, bool) or not isinstance(severity, int) or not 0 <= severity <= 4:
+        raise bad_request(f"The severity '{severity}' is invalid. It is 0 (critical) to 4 (verbose).")
+    return severity
+
+
+def _enabled(properties: Document) -> bool:
+    enabled = properties.get("enabled")
+    if not isinstance(enabled, bool):
+        raise bad_request(f"The enabled property '{enabled}' is invalid. It is required, and true or false.")
+    return enabled
+
+
+def _duration_s(properties: Document, name: str, allowed_s: tuple[int, ...]) -> int:
+    given = properties.get(name)
+    match = _DURATION.fullmatch(given) if isinstance(given, str) else None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
+    total_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total_s not in allowed_s:
+        choices = ", ".join(_iso_duration(allowed) for allowed in allowed_s)
+        raise bad_request(f"The {name} '{given}' is invalid. Supported values: {choices}.")
+    return total_s
+
+
+def _iso_duration(duration_s: int) -> str:
+    if duration_s == 86_400:
+        return "PT24H"
+    return f"PT{duration_s // 3_600}H" if duration_s >= 3_600 else f"PT{duration_s // 60}M"
+
+
+def _scopes(draft: Draft) -> list[str]:
+    scopes = draft.properties.get("scopes")
+    if not isinstance(scopes, list) or not scopes or not all(text(scope).startswith("/") for scope in scopes):
+        # Azure/bicep-registry-modules#2449 (2023-06).
+        raise bad_request("Alert scope is invalid. It is a list of at least one resource id.")
+    for scope in scopes:
+        if draft.azure.resources.get(scope) is None:
+            # hashicorp/terraform#26547 (2020-10) shows this code with a 400.
+            raise bad_request(f"The resource '{scope}' in the alert's scopes was not found.", "ResourceNotFound")
+    if len(scopes) > 1 and not (
+        text(draft.properties.get("targetResourceType")) and text(draft.properties.get("targetResourceRegion"))
+    ):
+        raise bad_request(
+            "targetResourceType and targetResourceRegion are required when the scope has more than one resource."
+        )
+    return scopes
+
+
+def _criteria(draft: Draft, scopes: list[str]) -> Document:
+    criteria = draft.properties.get("criteria")
+    if not isinstance(criteria, dict):
+        raise bad_request("The criteria property is required: it says which metric is compared with which threshold.")
+    kind = criteria.get("odata.type")
+    if kind not in (_SINGLE, _MULTIPLE):
+        raise bad_request(
+            f"The criteria's odata.type '{kind}' is invalid. The local Azure knows {_SINGLE}, {_MULTIPLE}."
+        )
+    if kind == _SINGLE and len(scopes) > 1:
+        raise bad_request(f"{_SINGLE} takes one resource in scopes; for more use {_MULTIPLE}.")
+    conditions = objects(criteria.get("allOf"))
+    if not 1 <= len(conditions) <= _CRITERIA_LIMIT:
+        raise bad_request(f"The criteria's allOf has {len(conditions)} conditions. It takes 1 to {_CRITERIA_LIMIT}.")
+    names = [_condition(draft, condition, scopes) for condition in conditions]
+    if len(set(names)) < len(names):
+        raise bad_request("Two conditions in allOf have the same name. Names are unique within a rule.")
+    return criteria
+
+
+def _condition(draft: Draft, condition: Document, scopes: list[str]) -> str:
+    for field in ("name", "metricName", "timeAggregation", "operator"):
+        if not text(condition.get(field)):
+            raise bad_request(f"A condition in allOf has no {field}.")
+    _one_of(condition, "timeAggregation", _AGGREGATIONS)
+    if condition.get("criterionType", "StaticThresholdCriterion") == "StaticThresholdCriterion":
+        _one_of(condition, "operator", _STATIC_OPERATORS)
+        _check_threshold(condition.get("threshold"))
+    else:
+        _check_dynamic(condition)
+    _check_metric(draft, condition, scopes)
+    return str(condition["name"])
+
+
+def _check_threshold(threshold: object) -> None:
+    """A number; Microsoft's own templates send it as text, so that counts too."""
+    if number(threshold) is None and not (isinstance(threshold, str) and _NUMBER.fullmatch(threshold)):
+        raise bad_request(f"The threshold '{threshold}' is invalid. It is required, and a number.")
+
+
+def _check_dynamic(condition: Document) -> None:
+    _one_of(condition, "criterionType", ("DynamicThresholdCriterion",))
+    _one_of(condition, "operator", _DYNAMIC_OPERATORS)
+    _one_of(condition, "alertSensitivity", ("Low", "Medium", "High"))
+    periods = condition.get("failingPeriods")
+    if not isinstance(periods, dict) or not {"numberOfEvaluationPeriods", "minFailingPeriodsToAlert"} <= periods.keys():
+        raise bad_request("failingPeriods needs numberOfEvaluationPeriods and minFailingPeriodsToAlert.")
+
+
+def _one_of(condition: Document, field: str, allowed: tuple[str, ...]) -> None:
+    if condition.get(field) not in allowed:
+        raise bad_request(f"The {field} '{condition.get(field)}' is invalid. Supported values: {', '.join(allowed)}.")
+
+
+def _check_metric(draft: Draft, condition: Document, scopes: list[str]) -> None:
+    if condition.get("skipMetricValidation") is True:
+        return  # for custom metrics that have not been sent yet
+    resource = draft.azure.resources.get(scopes[0])
+    if resource is None or metrics.has(resource.type, condition["metricName"]):
+        return
+    known = ", ".join(metrics.KNOWN.get(resource.type.lower(), ()))
+    # Names are checked against the metric definitions, and skipMetricValidation turns that off: Microsoft Learn,
+    # alerts-troubleshoot-metric (2024-02-28), read 2026-11-22. The wording is ours.
+    raise bad_request(
+        f"Couldn't find a metric named {condition['metricName']}. Make sure the name is correct, or set "
+        "skipMetricValidation for a custom metric that hasn't been emitted yet. "
+        f"{resource.type} has: {known or 'none'}."
+    )
+
+
+def _actions(draft: Draft) -> list[Document]:
+    actions = objects(draft.properties.get("actions"))
+    for action in actions:
+        group = text(action.get("actionGroupId"))
+        found = draft.azure.resources.get(group) if group else None
+        if found is None or found.type.lower() != "microsoft.insights/actiongroups":
+            raise bad_request(f"The action group '{group}' was not found. An action names the id of an action group.")
+    return actions
+
+
+def show(azure: "Azure", resource: Resource) -> Document:
+    """The rule as a GET answers it."""
+    properties = {**resource.properties, "lastUpdatedTime": iso(resource.changed_at_s), "isMigrated": False}
+    return {**resource.document, "properties": properties}
+
+
+# azure-mgmt-monitor 7.0 takes 200 and nothing else for a PUT.
+METRIC_ALERTS = ResourceType(name=TYPE, prepare=prepare, show=show, created_status=200, system_data=False)

@@ -1,0 +1,1 @@
+"""Application Insights: what exporters send, and where it is kept."""
