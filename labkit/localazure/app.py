@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from labkit.localazure import admin, identity
+from labkit.localazure import identity
+from labkit.localazure.admin import face as admin
 from labkit.localazure.errors import AzureError, internal, no_such_path
 from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from labkit.localazure.journal import Entry
-
-from .conftest import Answer, Caller
+from tests.localazure.conftest import Answer, Caller
 
 ROUTES = [
     ("GET", "/labkit/journal"),
@@ -156,7 +155,7 @@ def test_unknown_paths_name_the_known_ones(admin: Callable[..., Answer]) -> None
     """404 with what there is."""
     answer = admin("GET", "nothing")
     assert answer.error == (404, "NotFound")
-    assert "journal, faults and telemetry" in answer.json["error"]["message"]
+    assert "journal, faults, telemetry, telemetry/{table}" in answer.json["error"]["message"]
 
 
 def test_large_bodies_are_refused(call: Caller) -> None:
