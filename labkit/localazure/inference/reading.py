@@ -4,6 +4,7 @@ Load tests, retries and caches that miss send the same body again and again. All
 the body, the model, the API version and the seed, so keeping it changes nothing but the time it takes.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from labkit.catalog import Model
 from labkit.localazure.inference import chat_reply, chat_request, parameters, refusals, routes
 from labkit.localazure.inference.chat_reply import Exchange
+from labkit.localazure.inference.chat_request import ChatRequest
 from labkit.localazure.inference.contentfilter import Screening, screen
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.limits import estimate_tokens
@@ -32,9 +34,9 @@ class Judged(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What becomes of an admitted request. ``document`` is the body of a plain answer, still without time and id.
+    """What becomes of an admitted request. ``right`` is that of the first answer.
 
-    ``right`` is that of the first answer.
+    ``document`` is the body of a plain chat completion, still without time and id; empty for anything else.
     """
 
     exchange: Exchange
@@ -46,12 +48,16 @@ class Outcome(NamedTuple):
 
 
 class Reading:
-    """A well-formed request, with what was found out about it so far."""
+    """A well-formed request, with what was found out about it so far.
 
-    __slots__ = ("_judged", "_outcomes", "asked")
+    ``document`` makes the body of a plain answer that is worth keeping.
+    """
 
-    def __init__(self, body: bytes) -> None:
-        self.asked = chat_request.read(parameters.read_json(body))
+    __slots__ = ("_document", "_judged", "_outcomes", "asked")
+
+    def __init__(self, asked: ChatRequest, document: Callable[[Exchange], tuple[bytes, ...]] | None = None) -> None:
+        self.asked = asked
+        self._document = document
         self._judged: dict[tuple[str, str], Judged] = {}
         self._outcomes: dict[tuple[str, int], Outcome] = {}
 
@@ -90,27 +96,35 @@ class Reading:
             latency=max([each.latency for each in answers], key=_total_ms),
             digest=blake2b(said, digest_size=8).hexdigest(),
             right=answers[0].right,
-            document=() if self.asked.stream else chat_reply.cut(chat_reply.body(exchange)),
+            document=() if self.asked.stream or self._document is None else self._document(exchange),
         )
 
 
 def reading_of(body: bytes) -> Reading:
-    """The reading of ``body``; ``AzureError`` 400 when it is not a request.
+    """The reading of the chat request ``body``; ``AzureError`` 400 when it is none.
 
     A small body that comes a second time is kept. Most prompts come once: keeping those would only make work.
     """
     if len(body) > _KEPT_BYTES:
-        return Reading(body)
+        return _read(body)
     seen = hash(body)
     if seen in _seen:
         return _kept(body)
     if len(_seen) >= _SEEN_BODIES:
         _seen.clear()
     _seen.add(seen)
-    return Reading(body)
+    return _read(body)
 
 
-_kept = lru_cache(maxsize=_KEPT_BODIES)(Reading)
+def _read(body: bytes) -> Reading:
+    return Reading(chat_request.read(parameters.read_json(body)), _document)
+
+
+def _document(exchange: Exchange) -> tuple[bytes, ...]:
+    return chat_reply.cut(chat_reply.body(exchange))
+
+
+_kept = lru_cache(maxsize=_KEPT_BODIES)(_read)
 _seen: set[int] = set()
 
 

@@ -1,0 +1,60 @@
+"""From a well-formed request to its answer on the wire: the same way for chat completions and for responses."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from labkit.localazure.errors import Headers
+from labkit.localazure.inference import chat_request, refusals, streaming
+from labkit.localazure.inference.call import Call, Target
+from labkit.localazure.inference.contentfilter import SAFE
+from labkit.localazure.inference.latency import Latency
+from labkit.localazure.inference.reading import Outcome, Reading
+from labkit.localazure.wire import EVENT_STREAM, JSON, Reply, StreamReply
+
+
+class Served(NamedTuple):
+    """A request that gets an answer: what it says, how long it takes, and its headers but the content type."""
+
+    outcome: Outcome
+    latency: Latency
+    headers: Headers
+
+
+def serve(call: Call, target: Target, reading: Reading) -> Served:
+    """What ``reading`` gets from the target, already in the journal; ``AzureError`` or ``Dropped`` when it gets none.
+
+    Passed in this order: a scripted fault, the model's own rules, content filter, context length, rate limits.
+    """
+    asked = reading.asked
+    call.ask(asked.noted, asked.said, stream=asked.stream)
+    delay_ms = call.meet_fault(target, asked.said)
+    model = target.deployment.model
+    judged = reading.judged(model, target.version)
+    prompt = judged.prompt
+    call.entry.prompt_digest = prompt.digest
+    if judged.screening is not SAFE and judged.screening.prompt.filtered:
+        raise refusals.prompt_filtered(judged.screening.prompt)
+    chat_request.check_context(prompt, asked.settings, model)
+    limiter = call.admit(target, judged.estimated_tokens)
+    simulation = call.azure.simulation
+    before = simulation.count(target.deployment.id, prompt, asked.settings)
+    outcome = reading.outcome(judged, model, simulation, before)
+    latency = outcome.latency.later(delay_ms) if delay_ms else outcome.latency
+    call.answer(prompt.tokens, outcome.completion_tokens, latency.total_ms, outcome.digest, outcome.right)
+    return Served(outcome, latency, call.headers(target, limiter))
+
+
+async def plain(call: Call, served: Served, body: bytes) -> Reply:
+    """``body`` as JSON, after the simulated time."""
+    await call.wait(served.latency.total_ms)
+    return Reply(200, body, (JSON, *served.headers))
+
+
+def streamed(call: Call, served: Served, events: Sequence[bytes]) -> Reply | StreamReply:
+    """``events`` as server-sent events at the model's pace, the first of them at once."""
+    headers = (EVENT_STREAM, *served.headers)
+    azure = call.azure
+    if azure.latency_scale <= 0:  # nothing to wait for: one piece costs a fraction of a hundred
+        return Reply(200, b"".join(events), headers)
+    chunks = streaming.paced(events, served.latency, azure.latency_scale, azure.clock)
+    return StreamReply(call.timed(chunks), 200, headers)
