@@ -113,8 +113,10 @@ def _anchor(folded: str) -> str:
 
 def _words(text: str) -> str:
     """The words of ``text`` without accents, each between two spaces, so that a substring is a run of whole words."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("\u2212", "-").replace("ł", "l"))
-    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    plain = text.casefold()
+    if not plain.isascii():
+        decomposed = unicodedata.normalize("NFKD", plain.replace("\u2212", "-").replace("ł", "l"))
+        plain = "".join(character for character in decomposed if not unicodedata.combining(character))
     joined = _THOUSANDS.sub(lambda group: re.sub("[ ,]", "", group[0]), plain)
     return "".join(f" {word} " for word in _WORD.findall(_DECIMAL_COMMA.sub(".", joined)))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from labkit.localazure import identity
+from labkit.localazure import identity, protocol
 from labkit.localazure.admin import face as admin
 from labkit.localazure.errors import AzureError, internal, no_such_path
 from labkit.localazure.inference import face as inference
@@ -136,10 +136,12 @@ def _face(path: str) -> _Face:
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    headers = list(reply.headers)
+    headers = reply.headers
     if reply.status != 204:  # RFC 9110, section 8.6: no content, no content length
-        headers.append((b"content-length", b"%d" % len(reply.body)))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        headers = (*headers, (b"content-length", b"%d" % len(reply.body)))
+    if protocol.write(send, reply.status, headers, reply.body):
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": reply.body})
 
 

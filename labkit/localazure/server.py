@@ -13,6 +13,7 @@ import uvicorn
 
 from labkit.localazure.app import App
 from labkit.localazure.clock import Clock, SystemClock
+from labkit.localazure.protocol import Protocol
 from labkit.localazure.state import Azure
 
 _HOST = "127.0.0.1"
@@ -130,6 +131,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: object) -> None:
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]
+            http=Protocol,
             log_config=None,
             log_level=logging.CRITICAL,
             access_log=False,

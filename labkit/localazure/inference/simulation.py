@@ -128,7 +128,7 @@ class Simulation:
         hidden = _hidden_tokens(question, settings, draw) if model.is_reasoning else 0
         answer = _cut(text, hidden, model, prompt, settings, draw)
         # Judged by its text, as any reader would: an answer cut off before its point is not right.
-        return answer if question is None else answer._replace(right=bank.is_right(question, answer.text))
+        return answer if question is None else answer._replace(right=_is_right(question, answer.text))
 
     def _digest(self, *circumstances: object) -> bytes:
         return blake2b(f"{self.seed}/{circumstances}".encode(), digest_size=16).digest()
@@ -167,6 +167,10 @@ def _cut(text: str, hidden: int, model: Model, prompt: Prompt, settings: Setting
         text = tokens.decode(tokens.encode(text, model.encoding)[:visible], model.encoding)
     taken = latency.simulated(model, prompt.tokens, hidden + visible, hidden, draw[6])
     return Answer(text, hidden + visible, hidden, finish_reason, taken)
+
+
+# The answers to the bank's questions are few, and judging one is more work than the rest of making it.
+_is_right = lru_cache(maxsize=4096)(bank.is_right)
 
 
 @lru_cache(maxsize=4096)
