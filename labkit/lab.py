@@ -1,10 +1,11 @@
-"""What only the local Azure can do: show every request it saw, misbehave on demand, give telemetry back."""
+"""What only the local Azure can do: show every request, misbehave on demand, let time pass, give telemetry back."""
 
 import json
 import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -139,6 +140,25 @@ def clear_faults() -> int:
     return removed
 
 
+def now() -> datetime:
+    """The time on the local Azure's clock: the machine's, and what ``advance`` has moved it by."""
+    return _moment(_ask("GET", "clock"))
+
+
+def advance(*, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
+    """Lets time pass on the local Azure at once, 31 days at most; returns its time afterwards.
+
+    Rate limits, alerts and budgets find that the time has passed. Nothing waits, and this machine's clock stays.
+    ``InvalidRequestError`` for a step back or too far.
+    """
+    passed = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return _moment(_ask("POST", "clock", body={"advance_s": passed.total_seconds()}))
+
+
+def _moment(clock: Row) -> datetime:
+    return datetime.fromtimestamp(clock["now_s"], UTC)
+
+
 def telemetry(table: str, *, after: int = 0) -> list[Row]:
     """The rows of a telemetry table that have arrived, the first ``after`` left out.
 
@@ -175,7 +195,7 @@ def _ask(method: str, path: str, *, query: Row | None = None, body: Row | None =
 def _lab_key(connection: Connection) -> str:
     if not connection.is_local:
         raise NotLocalError(
-            "Real Azure has no journal, no faults on demand and no telemetry to read back this way. "
+            "Real Azure has no journal, no faults on demand, no clock to move and no telemetry to read back this way. "
             "Unset AZURE_OPENAI_ENDPOINT and run labkit.connect() again to use the local Azure."
         )
     key = os.environ.get("LABKIT_LAB_KEY")

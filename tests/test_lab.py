@@ -1,5 +1,6 @@
 """What only the local Azure can do, and what happens when there is none."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -125,6 +126,18 @@ def test_a_fault_that_cannot_be_is_refused(local: LocalAzure, wrong: dict[str, A
         lab.fault("chat", **wrong)
 
 
+def test_time_passes_when_it_is_told_to(chat: str) -> None:
+    """The local Azure's clock moves at once, the calls after it are dated so, and the journal says who moved it."""
+    before = lab.now()
+    assert before + timedelta(days=1, minutes=5) <= lab.advance(days=1, minutes=5) <= lab.now()
+    ask(chat)
+    (moved,) = lab.journal(face="lab")
+    assert (moved.operation, moved.params) == ("clock.advance", {"advance_s": 86_700.0})
+    assert moved.at_s <= lab.calls()[-1].at_s
+    with pytest.raises(InvalidRequestError, match="31 days"):
+        lab.advance(days=32)
+
+
 def test_telemetry_tables_have_names(local: LocalAzure) -> None:
     """A table without rows is empty; an unknown one lists those there are."""
     assert lab.telemetry("dependencies") == []
@@ -138,7 +151,7 @@ def test_real_azure_has_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "s")
     monkeypatch.setenv("AZURE_RESOURCE_GROUP", "g")
     connect()
-    for ask_lab in (lab.journal, lab.calls, lab.faults, lab.clear_faults, lab.fault, lab.watch):
+    for ask_lab in (lab.journal, lab.calls, lab.faults, lab.clear_faults, lab.fault, lab.watch, lab.now, lab.advance):
         with pytest.raises(NotLocalError, match="Unset AZURE_OPENAI_ENDPOINT"):
             ask_lab()
     with pytest.raises(NotLocalError):

@@ -52,12 +52,21 @@ class Identity:
     def __init__(self, clock: Clock) -> None:
         self.header_secret = os.urandom(24).hex()
         self._clock = clock
+        self._ahead_s = 0.0
         self._signing_key = os.urandom(32)
         self._verified: dict[str, Principal] = {}
 
+    def advance(self, delay_s: float) -> None:
+        """Follow a clock that is moved forward by hand: tokens are dated by the clients' time, and do not age by it.
+
+        Clients keep a token until their own clock says that it expires; they would not ask for another one earlier.
+        """
+        self._ahead_s += delay_s
+        self._verified.clear()
+
     def issue(self, audience: str) -> dict[str, str]:
         """A token for ``audience`` as the managed-identity endpoints answer it: every value is text."""
-        now = int(self._clock.now())
+        now = int(self._clock.now() - self._ahead_s)
         claims = {
             "aud": audience,
             "iss": f"https://sts.windows.net/{TENANT_ID}/",
@@ -102,7 +111,7 @@ class Identity:
             claims = jwt.decode(token, self._signing_key, algorithms=["HS256"], options=options)
         except (jwt.PyJWTError, ValueError):
             raise InvalidToken from None
-        return Principal(claims["oid"], claims["appid"], claims["aud"].rstrip("/"), claims["exp"])
+        return Principal(claims["oid"], claims["appid"], claims["aud"].rstrip("/"), claims["exp"] + self._ahead_s)
 
     def authenticate(self, request: Request, account: Account) -> Literal["key", "entra"]:
         """How the caller of ``account``'s inference face proved itself; ``AzureError`` 401 or 403 when it did not.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Face = Literal["inference", "management", "identity", "telemetry"]
+Face = Literal["inference", "management", "identity", "telemetry", "lab"]
 
 _CAPACITY = 10_000
 

@@ -233,6 +233,17 @@ def test_expired_and_misdirected_tokens_are_refused(identity: Identity, clock: M
     assert refusal(identity, authorization=f"Bearer {token}").status == 401
 
 
+def test_tokens_do_not_age_by_time_that_is_skipped(identity: Identity, clock: ManualClock) -> None:
+    """A client keeps its token for a day of its own time, whatever the local Azure's clock was moved by."""
+    token = identity.issue(INFERENCE)["access_token"]
+    clock.advance(30 * 86_400)
+    identity.advance(30 * 86_400)
+    assert identity.authenticate(request_with(authorization=f"Bearer {token}"), ACCOUNT) == "entra"
+    assert identity.issue(INFERENCE)["expires_on"] == str(int(clock.now()) - 29 * 86_400)
+    clock.advance(86_400)
+    assert refusal(identity, authorization=f"Bearer {token}").status == 401
+
+
 def test_keys_can_be_switched_off(identity: Identity) -> None:
     """An account with disableLocalAuth answers a right key with 403, a wrong one still with 401."""
     error = refusal(identity, KEYLESS, api_key="key-one")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from labkit import __version__
-from labkit.localazure.admin import faults, journal, telemetry
+from labkit.localazure.admin import clock, faults, journal, telemetry
 from labkit.localazure.admin.asked import Asked
 from labkit.localazure.errors import AzureError
 from labkit.localazure.faults import By
@@ -26,6 +26,8 @@ class _Route(NamedTuple):
 
 # In this order: a route with a fixed last part comes before one with a name in its place.
 _ROUTES = (
+    _Route("GET", "clock", clock.read),
+    _Route("POST", "clock", clock.advance),
     _Route("GET", "journal", journal.read),
     _Route("DELETE", "journal", journal.clear, admin_only=True),
     _Route("GET", "faults", faults.waiting),

@@ -1,7 +1,6 @@
 """The local Azure's own API: who may do what, and what comes back."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,31 +13,14 @@ ROUTES = [
     ("GET", "/labkit/faults"),
     ("POST", "/labkit/faults"),
     ("DELETE", "/labkit/faults"),
+    ("GET", "/labkit/clock"),
+    ("POST", "/labkit/clock"),
     ("GET", "/labkit/telemetry"),
     ("GET", "/labkit/telemetry/dependencies"),
     ("GET", "/labkit/nothing"),
     ("POST", "/labkit"),
     ("GET", "/labkit/"),
 ]
-
-
-@pytest.fixture
-def admin(call: Caller) -> Callable[..., Answer]:
-    """Calls with the admin secret."""
-    return _caller(call, call.azure.admin_secret)
-
-
-@pytest.fixture
-def lab(call: Caller) -> Callable[..., Answer]:
-    """Calls with the lab key, as a notebook does."""
-    return _caller(call, call.azure.lab_key)
-
-
-def _caller(call: Caller, key: str) -> Callable[..., Answer]:
-    def request(method: str, path: str, document: object = None, **query: Any) -> Answer:
-        return call(method, f"/labkit/{path}", document, headers={"x-labkit-key": key}, **query)
-
-    return request
 
 
 def test_description_is_open(call: Caller) -> None:
