@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 from labkit import bank, tokens
 from labkit.catalog import model
 from labkit.localazure import LocalAzure
+from labkit.localazure.loopback import _listen, _Server
 from labkit.localazure.resources import Deployment
-from labkit.localazure.server import _listen, _Server
 
 FLOOR = "bare ASGI, 700-byte body"
 SYSTEM = "You are a helpful assistant. Answer in the language of the question."

@@ -1,7 +1,6 @@
 """Who is calling: issues managed-identity tokens and checks tokens and keys for the other faces."""
 
 import hmac
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import orjson
 from labkit.localazure.clock import Clock, iso
 from labkit.localazure.errors import AzureError
 from labkit.localazure.resources import Account
+from labkit.localazure.secrets import Secrets
 from labkit.localazure.wire import Reply, Request, json_reply
 
 TENANT_ID = "13131313-0000-4000-8000-000000000000"
@@ -47,13 +47,14 @@ class InvalidToken(Exception):
 
 
 class Identity:
-    """Signs tokens with a key that exists only in this process, and recognises them again."""
+    """Signs tokens with a key that only this server knows, and recognises them again."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.header_secret = os.urandom(24).hex()
+    def __init__(self, clock: Clock, secrets: Secrets | None = None) -> None:
+        secrets = secrets or Secrets.fresh()
+        self.header_secret = secrets.identity_header
         self._clock = clock
         self._ahead_s = 0.0
-        self._signing_key = os.urandom(32)
+        self._signing_key = secrets.token_signing.encode()
         self._verified: dict[str, Principal] = {}
 
     def advance(self, delay_s: float) -> None:

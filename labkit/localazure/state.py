@@ -1,7 +1,5 @@
 """The state of one local Azure: everything its faces share."""
 
-import os
-
 from labkit.localazure.clock import Clock
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
@@ -10,6 +8,7 @@ from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
 from labkit.localazure.management.providers.accounts import create_default as create_account
 from labkit.localazure.resources import ResourceStore
+from labkit.localazure.secrets import Secrets
 from labkit.localazure.telemetry.ingestion import Telemetry
 from labkit.localazure.usage import Usage
 
@@ -30,6 +29,7 @@ class Azure:
         latency_scale: float = 0.0,
         provisioning_s: float = 0.0,
         quota_ktpm: int | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.clock = clock
         self.seed = seed
@@ -43,13 +43,22 @@ class Azure:
         self.faults = Faults()
         self.limits = Limits()
         self.simulation = Simulation(seed)
-        self.identity = Identity(clock)
+        self.secrets = secrets or Secrets.fresh()
+        self.identity = Identity(clock, self.secrets)
         self.telemetry = Telemetry()
-        self.admin_secret = os.urandom(24).hex()
-        self.lab_key = os.urandom(24).hex()
         create_account(self)
 
     def advance(self, delay_s: float) -> None:
         """Let ``delay_s`` seconds pass at once, without ageing the tokens of clients, which live in the machine's."""
         self.clock.advance(delay_s)
         self.identity.advance(delay_s)
+
+    @property
+    def admin_secret(self) -> str:
+        """What opens all of ``/labkit``."""
+        return self.secrets.admin
+
+    @property
+    def lab_key(self) -> str:
+        """What opens the student's part of ``/labkit``."""
+        return self.secrets.lab
