@@ -128,14 +128,14 @@ def _is_closed(client: Any) -> bool:
 def _new_sync_openai(connection: Connection) -> "AzureOpenAI":
     from openai import AzureOpenAI, DefaultHttpxClient
 
-    http = DefaultHttpxClient(**_plain_http()) if connection.is_local else None
+    http = DefaultHttpxClient(**_straight(connection)) if connection.is_local else None
     return AzureOpenAI(http_client=http, **_inference_options(connection))
 
 
 def _new_async_openai(connection: Connection) -> "AsyncAzureOpenAI":
     from openai import AsyncAzureOpenAI, DefaultAsyncHttpxClient
 
-    http = DefaultAsyncHttpxClient(**_plain_http()) if connection.is_local else None
+    http = DefaultAsyncHttpxClient(**_straight(connection)) if connection.is_local else None
     return AsyncAzureOpenAI(http_client=http, **_inference_options(connection))
 
 
@@ -158,9 +158,12 @@ def _closed_with_loop(client: "AsyncAzureOpenAI") -> _Lease:
     return waiting
 
 
-def _plain_http() -> dict[str, Any]:
-    # No proxies, and no certificates to load (60 ms a client): a local Azure speaks plain http. Should TLS ever come
-    # into play, this context trusts nobody.
+def _straight(connection: Connection) -> dict[str, Any]:
+    """The options of an HTTP client that goes straight to a local Azure, past any proxy."""
+    if connection.management_url.startswith("https:"):
+        # Trusts what SSL_CERT_FILE names: the certificate that `labkit azure --tls` wrote.
+        return {"trust_env": False, "verify": ssl.create_default_context()}
+    # No certificates to load (60 ms a client). Should TLS come into play all the same, this context trusts nobody.
     return {"trust_env": False, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
 
 
@@ -192,6 +195,8 @@ def _management(kind: Callable[..., _Client]) -> Callable[[Connection], _Client]
         if connection.is_local:
             # No proxies and no .netrc; a token over http.
             options |= {"use_env_settings": False, "authentication_policy": _bearer_over_http(signed_in)}
+            if ca_file := os.environ.get("REQUESTS_CA_BUNDLE"):
+                options["connection_verify"] = ca_file  # of a local Azure started with --tls
         return kind(signed_in, connection.subscription_id, **options)
 
     return make
