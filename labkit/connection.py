@@ -56,7 +56,7 @@ class Connection:
     def console_url(self) -> str:
         """The page to look at in a browser: the local Azure's own, or the account's in the Azure portal."""
         if self.is_local:
-            return f"{self.management_url}/labkit"
+            return f"{self.management_url}/"
         return f"https://portal.azure.com/#resource{self.account_id}"
 
     @cached_property

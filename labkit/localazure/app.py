@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from labkit.localazure import identity, protocol
 from labkit.localazure.admin import face as admin
+from labkit.localazure.console import face as console
 from labkit.localazure.errors import AzureError, internal, no_such_path
 from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face
@@ -43,6 +44,7 @@ _MANAGEMENT = _Face(arm.answer, AzureError.arm_body, "management")
 _IDENTITY = _Face(_identity, identity.error_body, "identity")
 _TELEMETRY = _Face(telemetry.answer, telemetry.error_body, "telemetry")
 _ADMIN = _Face(admin.answer, AzureError.arm_body, None)
+_CONSOLE = _Face(console.answer, AzureError.openai_body, None)
 _NOWHERE = _Face(_nowhere, AzureError.openai_body, None)
 
 _BY_FIRST_PART = {
@@ -55,6 +57,8 @@ _BY_FIRST_PART = {
     "v2.1": _TELEMETRY,
     "quickpulseservice.svc": _TELEMETRY,
     "labkit": _ADMIN,
+    "console": _CONSOLE,
+    "": _CONSOLE,
 }
 _IDENTITY_PATHS = ("/msi/token", "/metadata/identity/oauth2/token")
 

@@ -92,9 +92,10 @@ class Journal:
         """The entries newer than ``id``, oldest first, that match every filter given."""
         wanted = {"operation": operation, "deployment": deployment, "face": face}
         filters = [(name, value) for name, value in wanted.items() if value is not None]
-        return [
-            entry for entry in self if entry.id > id and all(getattr(entry, name) == value for name, value in filters)
-        ]
+        kept = tuple(self)
+        # Ids follow each other without a gap, so the newer ones are found without looking at the older.
+        newer = kept[max(0, id + 1 - kept[0].id) :] if kept else ()
+        return [entry for entry in newer if all(getattr(entry, name) == value for name, value in filters)]
 
     def clear(self) -> None:
         """Forget every entry; ids go on counting."""

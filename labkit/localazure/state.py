@@ -1,6 +1,7 @@
 """The state of one local Azure: everything its faces share."""
 
 from labkit.localazure.clock import Clock
+from labkit.localazure.console.recent import Recent
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
 from labkit.localazure.inference.limits import Limits
@@ -40,6 +41,7 @@ class Azure:
         self.resources = ResourceStore(clock)
         self.journal = Journal()
         self.usage = Usage()
+        self.recent = Recent()
         self.faults = Faults()
         self.limits = Limits()
         self.simulation = Simulation(seed)

@@ -29,11 +29,24 @@ class Key(NamedTuple):
 
 
 class Cell:
-    """The sums over the requests with one key. Milliseconds are the simulated model's, unscaled."""
+    """The sums over the requests with one key. Milliseconds are the simulated model's, unscaled.
 
-    __slots__ = ("cached_tokens", "completion_tokens", "max_ms", "min_ms", "prompt_tokens", "requests", "total_ms")
+    A minute's cell passes what it counts on to its ``day``.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "cached_tokens",
+        "completion_tokens",
+        "day",
+        "max_ms",
+        "min_ms",
+        "prompt_tokens",
+        "requests",
+        "total_ms",
+    )
+
+    def __init__(self, day: "Cell | None" = None) -> None:
+        self.day = day
         self.requests = 0
         self.prompt_tokens = 0
         self.cached_tokens = 0
@@ -54,6 +67,8 @@ class Cell:
             self.min_ms = took_ms
         if took_ms > self.max_ms:
             self.max_ms = took_ms
+        if self.day is not None:
+            self.day.add(entry)
 
     def merge(self, other: "Cell") -> None:
         """Count all that ``other`` counted."""
@@ -88,7 +103,7 @@ class Usage:
         )
         cell = self._minutes.get(key)
         if cell is None:
-            cell = self._minutes[key] = Cell()
+            cell = self._minutes[key] = Cell(self._days.setdefault(_day(key), Cell()))
             if len(self._minutes) > self._capacity:
                 self._fold()
         cell.add(entry)
@@ -98,11 +113,11 @@ class Usage:
         return ((key, cell) for key, cell in tuple(self._minutes.items()) if start_s <= key.start_s < end_s)
 
     def days(self) -> dict[Key, Cell]:
-        """The sums by the day (UTC), all deployments and outcomes."""
+        """The sums by the day (UTC), all deployments and outcomes: copies, which count no further."""
         found: dict[Key, Cell] = {}
-        for cells in (self._days, self._minutes):
-            for key, cell in tuple(cells.items()):
-                found.setdefault(_day(key), Cell()).merge(cell)
+        for key, cell in tuple(self._days.items()):
+            found[key] = Cell()
+            found[key].merge(cell)
         return found
 
     def restore(self, key: Key, cell: Cell) -> None:
@@ -112,7 +127,7 @@ class Usage:
     def _fold(self) -> None:
         """Keep the oldest tenth of the minutes as days only."""
         for key in sorted(self._minutes)[: max(1, self._capacity // 10)]:
-            self._days.setdefault(_day(key), Cell()).merge(self._minutes.pop(key))
+            del self._minutes[key]
 
 
 def cost_usd(key: Key, cell: Cell) -> float:

@@ -69,7 +69,7 @@ def test_query_and_headers_are_decoded() -> None:
     assert (given.text(b"user-agent"), given.text(b"missing"), given.text(b"missing", "x")) == ("test", "", "x")
 
 
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/msi", "/metadata/instance", "/v1/chat/completions", "//"])
+@pytest.mark.parametrize("path", ["/favicon.ico", "/msi", "/metadata/instance", "/v1/chat/completions", "//"])
 def test_unknown_paths_are_not_found(call: Caller, path: str) -> None:
     """In the inference face's shape, for that is what most clients speak."""
     answer = call("GET", path)
@@ -91,6 +91,8 @@ def test_unknown_paths_are_not_found(call: Caller, path: str) -> None:
         ("//v2.1/track", app._TELEMETRY),
         ("/QuickPulseService.svc/ping", app._TELEMETRY),
         ("/labkit/journal", app._ADMIN),
+        ("/", app._CONSOLE),
+        ("/console/style.css", app._CONSOLE),
         ("/labkitty", app._NOWHERE),
     ],
 )

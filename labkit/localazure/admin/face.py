@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from labkit import __version__
 from labkit.localazure.admin import clock, faults, journal, telemetry
 from labkit.localazure.admin.asked import Asked
+from labkit.localazure.console import overview
 from labkit.localazure.errors import AzureError
 from labkit.localazure.faults import By
 from labkit.localazure.identity import TENANT_ID
@@ -28,6 +29,7 @@ class _Route(NamedTuple):
 _ROUTES = (
     _Route("GET", "clock", clock.read),
     _Route("POST", "clock", clock.advance),
+    _Route("GET", "overview", overview.read),
     _Route("GET", "journal", journal.read),
     _Route("DELETE", "journal", journal.clear, admin_only=True),
     _Route("GET", "faults", faults.waiting),

@@ -81,6 +81,11 @@ class Limiter:
         self._spent[self._newest % MINUTE_S] += tokens
         return None
 
+    def used_tokens(self, now: float) -> int:
+        """The tokens counted in the minute before ``now``. Changes nothing."""
+        oldest = max(int(now), self._newest) - MINUTE_S + 1
+        return sum(self._spent[second % MINUTE_S] for second in range(oldest, self._newest + 1))
+
     @property
     def remaining_tokens(self) -> int:
         """What is left of the last minute's tokens, as of the last call."""
