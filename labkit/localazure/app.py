@@ -14,7 +14,7 @@ from labkit.localazure.console import face as console
 from labkit.localazure.errors import AzureError, internal, no_such_path
 from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face
-from labkit.localazure.management import arm
+from labkit.localazure.management import arm, cloud
 from labkit.localazure.state import Azure
 from labkit.localazure.telemetry import ingestion as telemetry
 from labkit.localazure.wire import JSON, ClientGone, Dropped, Receive, Reply, Request, Scope, Send, StreamReply
@@ -51,6 +51,7 @@ _BY_FIRST_PART = {
     "openai": _INFERENCE,
     "subscriptions": _MANAGEMENT,
     "providers": _MANAGEMENT,
+    "tenants": _MANAGEMENT,
     "msi": _IDENTITY,
     "metadata": _IDENTITY,
     "v2": _TELEMETRY,
@@ -133,7 +134,7 @@ def _face(path: str) -> _Face:
     first = path.lstrip("/").partition("/")[0].lower()
     face = _BY_FIRST_PART.get(first)
     if face is _IDENTITY and path.rstrip("/").lower() not in _IDENTITY_PATHS:
-        face = None
+        face = _MANAGEMENT if path.rstrip("/").lower() == cloud.PATH else None
     if face is None and "/openai/" in path.lower():
         return _INFERENCE
     return face or _NOWHERE

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.catalog import by_azure
 from labkit.localazure.errors import AzureError, method_not_allowed
-from labkit.localazure.identity import TENANT_ID
-from labkit.localazure.management import documents
+from labkit.localazure.management import cloud, documents, subscriptions
 from labkit.localazure.management.providers import TYPES, ResourceType
 from labkit.localazure.management.providers.base import Act, invalid_content
+from labkit.localazure.management.refusals import no_group, unknown_path, unknown_type
 from labkit.localazure.management.resourceids import Target, resource_group, split, target
-from labkit.localazure.resources import GROUP_ID, LOCATION, RESOURCE_GROUP, SUBSCRIPTION_ID, Document
+from labkit.localazure.resources import GROUP_ID, RESOURCE_GROUP, SUBSCRIPTION_ID, Document
 from labkit.localazure.wire import MIB, Reply, Request, json_reply, parse_object
 
 if TYPE_CHECKING:
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
 # azure-resource-manager-rpc v1.0, common-api-details ("Max Request Body Size"), read 2026-11-22.
 _BODY_LIMIT = 4 * MIB
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]+(\.\d+)?)?")
-_SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 
 
 async def answer(azure: "Azure", request: Request) -> Reply:
-    """The answer to a request for ``/subscriptions…`` or ``/providers…``; errors in Resource Manager's words."""
+    """The answer to a request for ``/subscriptions…``, ``/tenants``, ``/providers…`` or ``/metadata/endpoints``.
+
+    Errors are in Resource Manager's words.
+    """
     parts = split(request.path)
+    if parts[0].lower() == "metadata":
+        return cloud.answer(request)
     found = target(parts)
     _note(request, parts, found)
     azure.identity.authorize_management(request)
     _check_api_version(request)
     if parts[0].lower() == "subscriptions":
         _check_subscription(parts)
-    if found is None:
-        return _above_providers(request, parts)
+    if found is None or subscriptions.is_registration(found):
+        return await subscriptions.answer(request, parts)
     _check_group(found)
     if documents.is_operation(found):
         return documents.operation_status(azure, request, found)
@@ -46,8 +50,8 @@ async def answer(azure: "Azure", request: Request) -> Reply:
 
 def _note(request: Request, parts: list[str], found: Target | None) -> None:
     """Tell the journal what is being asked for: ``deployments.write``, ``accounts.listKeys`` and so on."""
-    if found is None:
-        request.operation = "resourceGroups.read" if len(parts) > 2 else "subscriptions.read"
+    if found is None or subscriptions.is_registration(found):
+        request.operation = subscriptions.operation(request.method, parts)
         return
     if len(found.parts) > 3 and found.parts[2].lower() == "deployments":
         request.deployment = found.parts[3]
@@ -103,62 +107,7 @@ def _check_subscription(parts: list[str]) -> None:
 def _check_group(found: Target) -> None:
     group = resource_group(found.scope)
     if group and group.lower() != RESOURCE_GROUP:
-        raise _no_group(group)
-
-
-def _no_group(name: str) -> AzureError:
-    return AzureError(
-        404,
-        "ResourceGroupNotFound",
-        f"Resource group '{name}' could not be found. The local Azure has '{RESOURCE_GROUP}'.",
-    )
-
-
-# -- subscriptions and resource groups --------------------------------------------------------------------------
-
-
-def _above_providers(request: Request, parts: list[str]) -> Reply:
-    """Subscriptions and resource groups: there is one of each, to be read."""
-    words = [part.lower() for part in parts]
-    if words == ["subscriptions"]:
-        document: Document = {"value": [_subscription()], "count": {"type": "Total", "value": 1}}
-    elif len(words) == 2 and words[0] == "subscriptions":
-        document = _subscription()
-    elif words[2:] == ["resourcegroups"]:
-        document = {"value": [_resource_group()]}
-    elif len(words) == 4 and words[2] == "resourcegroups":
-        if words[3] != RESOURCE_GROUP:
-            raise _no_group(parts[3])
-        document = _resource_group()
-    else:
-        raise _unknown_path(request)
-    if request.method == "HEAD":
-        return Reply(204)
-    if request.method != "GET":
-        raise method_not_allowed(request.method, request.path)
-    return json_reply(document)
-
-
-def _subscription() -> Document:
-    return {
-        "id": _SUBSCRIPTION,
-        "subscriptionId": SUBSCRIPTION_ID,
-        "tenantId": TENANT_ID,
-        "displayName": "Session 13",
-        "state": "Enabled",
-        "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "spendingLimit": "On"},
-        "authorizationSource": "RoleBased",
-    }
-
-
-def _resource_group() -> Document:
-    return {
-        "id": GROUP_ID,
-        "name": RESOURCE_GROUP,
-        "type": "Microsoft.Resources/resourceGroups",
-        "location": LOCATION,
-        "properties": {"provisioningState": "Succeeded"},
-    }
+        raise no_group(group)
 
 
 # -- resources --------------------------------------------------------------------------------------------------
@@ -166,9 +115,9 @@ def _resource_group() -> Document:
 
 async def _resource(azure: "Azure", request: Request, found: Target, kind: ResourceType | None) -> Reply:
     if kind is None:
-        raise _unknown_type(found)
+        raise unknown_type(found)
     if not _is_in_place(found, kind):
-        raise _unknown_path(request)
+        raise unknown_path(request)
     if request.method in ("GET", "HEAD"):
         return json_reply(documents.document(azure, kind, documents.existing(azure, found, kind)))
     if request.method == "DELETE":
@@ -203,7 +152,7 @@ async def _action(azure: "Azure", request: Request, found: Target) -> Reply:
     kind = TYPES.get(owner.type)
     name = _spelled(kind, request.method, found.parts[-1]) if kind is not None else ""
     if kind is None or not name:
-        raise _unknown_type(found)
+        raise unknown_type(found)
     do = kind.actions[f"{request.method} {name}"]
     if kind.prepare is None:
         return json_reply(do(Act(azure, None, location=owner.parts[-1])))
@@ -213,37 +162,3 @@ async def _action(azure: "Azure", request: Request, found: Target) -> Reply:
         sent = await request.body(_BODY_LIMIT)
         body = parse_object(sent, invalid_content("a JSON object was expected.")) if sent.strip() else {}
     return json_reply(do(Act(azure, resource, body=body)))
-
-
-# -- what the local Azure does not know -------------------------------------------------------------------------
-
-
-def _known_types() -> str:
-    return ", ".join(kind.name for kind in TYPES.values())
-
-
-def _unknown_type(found: Target) -> AzureError:
-    namespaces = {name.partition("/")[0] for name in TYPES}
-    if found.namespace.lower() not in namespaces:
-        return AzureError(
-            404,
-            "InvalidResourceNamespace",
-            f"The resource namespace '{found.namespace}' is invalid. The local Azure knows: {_known_types()}.",
-        )
-    kind = TYPES.get(found.parent.type)
-    actions = f" and for it {', '.join(kind.actions)}" if kind is not None and kind.actions else ""
-    return AzureError(
-        404,
-        "InvalidResourceType",
-        f"The resource type '{'/'.join(found.parts[::2])}' could not be found in the namespace '{found.namespace}'. "
-        f"The local Azure knows: {_known_types()}{actions}.",
-    )
-
-
-def _unknown_path(request: Request) -> AzureError:
-    return AzureError(
-        404,
-        "InvalidResourceType",
-        f"There is no resource at the path '{request.path}'. The local Azure knows subscriptions, resource groups and "
-        f"in them: {_known_types()}.",
-    )
