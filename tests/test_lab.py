@@ -117,7 +117,7 @@ def test_a_slow_call_says_so(chat: str) -> None:
     [
         pytest.param({"status": 200}, "400 to 599", id="status"),
         pytest.param({"times": 0}, "times", id="times"),
-        pytest.param({"kind": "explode"}, "status, slow, drop", id="kind"),
+        pytest.param({"kind": "explode"}, "status, slow, first_byte", id="kind"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(local: LocalAzure, wrong: dict[str, Any], said: str) -> None:

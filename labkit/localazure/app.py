@@ -1,5 +1,7 @@
 """The local Azure as one ASGI application: sends each request to its face, and each answer to the client."""
 
+import socket
+import struct
 import sys
 import time
 import traceback
@@ -82,8 +84,8 @@ class App:
                 await _send(send, reply)
             else:
                 await _stream(send, reply)
-        except Dropped:
-            await _cut(send, receive)
+        except Dropped as dropped:
+            await _cut(send, receive, dropped)
         except ClientGone:
             return
 
@@ -180,18 +182,29 @@ def _gone(send: Send) -> bool:
     return getattr(_cycle(send), "disconnected", False) is True
 
 
-async def _cut(send: Send, receive: Receive) -> None:
-    """Close the connection under the client, without an answer or in the middle of one.
+async def _cut(send: Send, receive: Receive, dropped: Dropped) -> None:
+    """Close or reset the connection under the client, without an answer or in the middle of one.
 
-    ASGI has no message for that, so this reaches for uvicorn's transport. Waiting for the disconnect keeps uvicorn
-    from answering 500 for an application that returned without a response.
+    ASGI has no message for that, so this reaches for uvicorn's transport. What was written before still arrives, unless
+    the connection is reset. Waiting for the disconnect keeps uvicorn from answering 500 for an application that
+    returned without a response.
     """
     transport = getattr(_cycle(send), "transport", None)
     if transport is None:
         raise RuntimeError("A connection can only be cut under uvicorn.")
-    transport.abort()
+    if dropped.reset:
+        _linger_not_at_all(transport)
+        transport.abort()
+    else:
+        transport.close()
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _linger_not_at_all(transport: Any) -> None:
+    """Make the connection end with a reset (RST): with SO_LINGER on and 0 seconds a close sends nothing else."""
+    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 def _log_failure(request: Request) -> None:

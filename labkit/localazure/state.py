@@ -42,7 +42,7 @@ class Azure:
         self.journal = Journal()
         self.usage = Usage()
         self.recent = Recent()
-        self.faults = Faults()
+        self.faults = Faults(clock, seed)
         self.limits = Limits()
         self.simulation = Simulation(seed)
         self.secrets = secrets or Secrets.fresh()

@@ -20,7 +20,11 @@ EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
 class Dropped(Exception):
-    """Raised instead of answering: the connection is cut and the client sees a connection error."""
+    """Raised instead of answering: the connection is closed, or ``reset``, and the client sees a connection error."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__()
+        self.reset = reset
 
 
 class ClientGone(Exception):

@@ -35,6 +35,9 @@ _ROUTES = (
     _Route("GET", "faults", faults.waiting),
     _Route("POST", "faults", faults.add),
     _Route("DELETE", "faults", faults.clear),
+    _Route("POST", "faults/script", faults.add_script),
+    _Route("GET", "faults/{id}", faults.one),
+    _Route("DELETE", "faults/{id}", faults.remove),
     _Route("GET", "telemetry", telemetry.tables),
     _Route("GET", "telemetry/{table}", telemetry.rows),
 )

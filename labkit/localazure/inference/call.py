@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from labkit.catalog import Model
 from labkit.localazure.errors import AzureError, Headers
+from labkit.localazure.faults import FAILURES
 from labkit.localazure.inference import refusals
+from labkit.localazure.inference.disturbance import Disturbance, delay_ms
+from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.limits import Limiter
 from labkit.localazure.journal import Entry
 from labkit.localazure.resources import Account, Deployment
@@ -41,13 +44,15 @@ class Target(NamedTuple):
 class Call:
     """What is known of one request, gathered on the way for the journal."""
 
-    __slots__ = ("_added", "_started", "azure", "entry", "id", "request")
+    __slots__ = ("_added", "_started", "azure", "entry", "id", "late_s", "met", "request")
 
     def __init__(self, azure: Azure, request: Request) -> None:
         self._started = time.perf_counter()
         self._added = False
         self.azure = azure
         self.request = request
+        self.met: Disturbance | None = None
+        self.late_s = 0.0
         self.id = f"{_PROCESS}-0000-4000-8000-{next(_numbers):012x}"
         self.entry = entry = Entry(
             azure.clock.now(), "inference", request.method, request.path[:_PROMPT_CHARACTERS], "", 0
@@ -74,21 +79,26 @@ class Call:
         self.entry.params = parameters
         self.entry.stream = stream
 
-    def meet_fault(self, target: Target, prompt: str) -> float:
-        """The milliseconds by which a scripted fault delays this call, 0.0 without one.
-
-        ``AzureError`` or ``Dropped`` when the fault is another one.
-        """
-        fault = self.azure.faults.take(target.deployment.name, prompt)
-        if fault is None:
-            return 0.0
-        self.entry.fault, self.entry.fault_by = fault.id, fault.by
-        if fault.kind == "drop":
-            raise Dropped
-        if fault.kind == "slow":
-            return float(fault.delay_ms)
+    def meet_fault(self, target: Target, prompt: str) -> None:
+        """Note what faults do to this call's answer (``met``); ``AzureError`` or ``Dropped`` when it gets none."""
+        faults = self.azure.faults.take(target.deployment.name, prompt, target.operation, stream=self.entry.stream)
+        if not faults:
+            return
+        fault = faults[0]
+        self.entry.fault, self.entry.fault_by = ",".join(each.id for each in faults), fault.by
+        if fault.kind not in FAILURES:
+            self.met = Disturbance(faults)
+            return
+        self.entry.simulated_ms = float(fault.delay_ms)
+        self.late_s = delay_ms(fault, self.azure.latency_scale) / 1000
+        if fault.kind != "status":
+            raise Dropped(reset=fault.kind == "reset")
         self.entry.retry_after_s = fault.retry_after_s
         raise refusals.fault(fault, target.operation, target.version)
+
+    def slowed(self, latency: Latency, completion_tokens: int = 0) -> Latency:
+        """The latency of this call's answer, which would be ``latency`` without faults."""
+        return latency if self.met is None else self.met.slow(latency, completion_tokens)
 
     def admit(self, target: Target, tokens: int) -> Limiter:
         """The limiter that let this call of about ``tokens`` pass; ``AzureError`` 429 when it did not."""
@@ -98,6 +108,12 @@ class Call:
             return limiter
         self.entry.retry_after_s = refusal.retry_after_s
         raise refusals.over_limit(refusal, limiter, target.operation, target.version, tokens)
+
+    async def fail_late(self) -> None:
+        """Take the time by which a fault holds back an error."""
+        if self.late_s > 0:
+            await self.azure.clock.sleep(self.late_s)
+            self.end()
 
     async def wait(self, simulated_ms: float) -> None:
         """Take the simulated time, scaled; nothing at all when the scale is 0."""
@@ -131,7 +147,7 @@ class Call:
         entry.simulated_ms = simulated_ms
         entry.answer_digest = digest
         entry.right = right
-        self._add(200, None)
+        self._add(200, None if self.met is None else self.met.cut_code(stream=entry.stream))
 
     def refuse(self, status: int, code: str | None) -> None:
         """Add the entry of a request that gets an error, or with status 0 nothing."""

@@ -14,5 +14,5 @@ async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply
     if asked.stream:
         stamp = chat_reply.stamp(call.id, call.entry.at_s)
         events = streaming.events(outcome.exchange, stamp, include_usage=asked.include_usage)
-        return serving.streamed(call, served, events)
+        return await serving.streamed(call, served, events)
     return await serving.plain(call, served, chat_reply.stamped(outcome.document, call.id, call.entry.at_s))

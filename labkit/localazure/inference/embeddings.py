@@ -12,12 +12,12 @@ import orjson
 from labkit import tokens
 from labkit.catalog import Model
 from labkit.localazure.errors import AzureError
-from labkit.localazure.inference import latency, parameters, refusals
+from labkit.localazure.inference import delivery, latency, parameters, refusals
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.limits import estimate_input_tokens
 from labkit.localazure.inference.parameters import Body, Reader, invalid
 from labkit.localazure.inference.vectors import vector
-from labkit.localazure.wire import JSON, Reply
+from labkit.localazure.wire import Reply, StreamReply
 
 Input = str | list[int]
 
@@ -29,18 +29,18 @@ _AT_ONCE = 4
 _DRAW_IN_THE_MIDDLE = 128
 
 
-async def answer(call: Call, target: Target, body: bytes) -> Reply:
+async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply:
     """The vectors that ``body`` asks of the target; ``AzureError`` when it gets none."""
     asked = read(parameters.read_json(body))
     said = asked.inputs[-1] if isinstance(asked.inputs[-1], str) else ""
     call.ask(asked.noted, said)
-    delay_ms = call.meet_fault(target, said)
+    call.meet_fault(target, said)
     if not target.model.is_embedding:
         raise refusals.wrong_operation(target.operation, target.model)
     check_model(asked, target.model)
     prompt_tokens = count(asked, target.model)
     limiter = call.admit(target, estimate_input_tokens(asked.characters))
-    taken = latency.simulated(target.model, prompt_tokens, 0, 0, _DRAW_IN_THE_MIDDLE).later(delay_ms)
+    taken = call.slowed(latency.simulated(target.model, prompt_tokens, 0, 0, _DRAW_IN_THE_MIDDLE))
     call.answer(prompt_tokens, simulated_ms=taken.total_ms)
     headers = call.headers(target, limiter)
     document = {
@@ -49,8 +49,7 @@ async def answer(call: Call, target: Target, body: bytes) -> Reply:
         "object": "list",
         "usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
     }
-    await call.wait(taken.total_ms)
-    return Reply(200, orjson.dumps(document), (JSON, *headers))
+    return await delivery.plain(call, taken, headers, orjson.dumps(document))
 
 
 @dataclass(frozen=True, slots=True)

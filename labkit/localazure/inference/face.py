@@ -23,9 +23,11 @@ async def answer(azure: Azure, request: Request) -> Reply | StreamReply:
         return await _answer(call)
     except AzureError as error:
         call.refuse(error.status, error.code)
+        await call.fail_late()
         raise call.name(error) from None
-    except Dropped:
-        call.refuse(0, "ConnectionDropped")
+    except Dropped as dropped:
+        call.refuse(0, "ConnectionReset" if dropped.reset else "ConnectionDropped")
+        await call.fail_late()
         raise
     except Exception:
         call.refuse(500, "InternalServerError")

@@ -15,9 +15,9 @@ class Latency(NamedTuple):
     first_token_ms: float
     total_ms: float
 
-    def later(self, delay_ms: float) -> "Latency":
-        """The same with ``delay_ms`` before everything."""
-        return Latency(self.first_token_ms + delay_ms, self.total_ms + delay_ms)
+    def until(self, share: float) -> "Latency":
+        """That of an answer of which only a ``share`` of the tokens comes."""
+        return Latency(self.first_token_ms, self.first_token_ms + (self.total_ms - self.first_token_ms) * share)
 
 
 def simulated(model: Model, prompt_tokens: int, completion_tokens: int, hidden_tokens: int, draw: int) -> Latency:

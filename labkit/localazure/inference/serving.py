@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.localazure.errors import Headers
-from labkit.localazure.inference import chat_request, refusals, streaming
+from labkit.localazure.inference import chat_request, delivery, refusals
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.contentfilter import SAFE
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.reading import Outcome, Reading
-from labkit.localazure.wire import EVENT_STREAM, JSON, Reply, StreamReply
+from labkit.localazure.wire import Reply, StreamReply
 
 
 class Served(NamedTuple):
@@ -27,7 +27,7 @@ def serve(call: Call, target: Target, reading: Reading) -> Served:
     """
     asked = reading.asked
     call.ask(asked.noted, asked.said, stream=asked.stream)
-    delay_ms = call.meet_fault(target, asked.said)
+    call.meet_fault(target, asked.said)
     model = target.deployment.model
     judged = reading.judged(model, target.version)
     prompt = judged.prompt
@@ -39,22 +39,16 @@ def serve(call: Call, target: Target, reading: Reading) -> Served:
     simulation = call.azure.simulation
     before = simulation.count(target.deployment.id, prompt, asked.settings)
     outcome = reading.outcome(judged, model, simulation, before)
-    latency = outcome.latency.later(delay_ms) if delay_ms else outcome.latency
+    latency = call.slowed(outcome.latency, outcome.completion_tokens)
     call.answer(prompt.tokens, outcome.completion_tokens, latency.total_ms, outcome.digest, outcome.right)
     return Served(outcome, latency, call.headers(target, limiter))
 
 
-async def plain(call: Call, served: Served, body: bytes) -> Reply:
+async def plain(call: Call, served: Served, body: bytes) -> Reply | StreamReply:
     """``body`` as JSON, after the simulated time."""
-    await call.wait(served.latency.total_ms)
-    return Reply(200, body, (JSON, *served.headers))
+    return await delivery.plain(call, served.latency, served.headers, body)
 
 
-def streamed(call: Call, served: Served, events: Sequence[bytes]) -> Reply | StreamReply:
+async def streamed(call: Call, served: Served, events: Sequence[bytes]) -> Reply | StreamReply:
     """``events`` as server-sent events at the model's pace, the first of them at once."""
-    headers = (EVENT_STREAM, *served.headers)
-    azure = call.azure
-    if azure.latency_scale <= 0:  # nothing to wait for: one piece costs a fraction of a hundred
-        return Reply(200, b"".join(events), headers)
-    chunks = streaming.paced(events, served.latency, azure.latency_scale, azure.clock)
-    return StreamReply(call.timed(chunks), 200, headers)
+    return await delivery.streamed(call, served.latency, served.headers, events)

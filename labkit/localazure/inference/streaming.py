@@ -6,24 +6,18 @@ chunk with the usage; then ``[DONE]``. All chunks with choices share one id.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from labkit.localazure.clock import Clock
 from labkit.localazure.inference.chat_reply import STAMP, Exchange
-from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.simulation import Answer
-from labkit.localazure.wire import Chunks
 
 _DONE = b"data: [DONE]\n\n"
 _KIND = "chat.completion.chunk"
 _PIECE = re.compile(r"\s*\S+|\s+")
 # A stand-in for the text of a chunk: no model writes it.
 _TEXT = "\x00"
-# Shorter waits are put together: a timer costs more than it would show.
-_SHORTEST_WAIT_S = 0.01
 
 
 def events(exchange: Exchange, stamp: bytes, *, include_usage: bool = False) -> list[bytes]:
@@ -35,25 +29,6 @@ def events(exchange: Exchange, stamp: bytes, *, include_usage: bool = False) -> 
         made.append(_event({**exchange.frame(_KIND, []), "usage": exchange.usage()}, stamp))
     made.append(_DONE)
     return made
-
-
-async def paced(events: Sequence[bytes], latency: Latency, scale: float, clock: Clock) -> Chunks:
-    """The events at the pace of ``latency``, made ``scale`` times as long."""
-    yield events[0]
-    step_s = (latency.total_ms - latency.first_token_ms) / (len(events) - 1) * scale / 1000
-    wait_s = latency.first_token_ms * scale / 1000
-    ready: list[bytes] = []
-    for event in events[1:]:
-        if wait_s >= _SHORTEST_WAIT_S:
-            if ready:
-                yield b"".join(ready)
-                ready.clear()
-            await clock.sleep(wait_s)
-            wait_s = 0.0
-        ready.append(event)
-        wait_s += step_s
-    await clock.sleep(wait_s)
-    yield b"".join(ready)
 
 
 def _prompt_event(exchange: Exchange) -> bytes:

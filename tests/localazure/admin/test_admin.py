@@ -91,13 +91,13 @@ def test_faults_are_set_seen_and_cleared_by_their_owner(
     assert lab("DELETE", "faults").json == {"removed": 1}
     assert admin("GET", "faults").json["faults"][0]["times_left"] == 3
     assert admin("DELETE", "faults").json == {"removed": 1}
-    assert call.azure.faults.take("big") is None
+    assert call.azure.faults.take("big") == ()
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ({"kind": "explode"}, "one of status, slow, drop"),
+        ({"kind": "explode"}, "one of status, slow, first_byte"),
         ({"times": 0}, "whole number"),
         ({"status": 200}, "400 to 599"),
         ({"by": "admin"}, "A fault has no by"),
@@ -137,7 +137,7 @@ def test_unknown_paths_name_the_known_ones(admin: Callable[..., Answer]) -> None
     """404 with what there is."""
     answer = admin("GET", "nothing")
     assert answer.error == (404, "NotFound")
-    assert "journal, faults, telemetry, telemetry/{table}" in answer.json["error"]["message"]
+    assert "journal, faults, faults/script, faults/{id}, telemetry" in answer.json["error"]["message"]
 
 
 def test_large_bodies_are_refused(call: Caller) -> None:

@@ -12,8 +12,8 @@ from labkit.localazure import LocalAzure
 from labkit.localazure.clock import ManualClock
 from labkit.localazure.faults import Fault
 from labkit.localazure.inference.contentfilter import CATEGORIES
+from labkit.localazure.inference.delivery import paced
 from labkit.localazure.inference.latency import Latency
-from labkit.localazure.inference.streaming import paced
 from tests.localazure.asking import BIG, REASONING, SAFE, SMALL, VERSION, Asker, account_of, deploy, error_of, events_of
 from tests.localazure.conftest import Caller
 
