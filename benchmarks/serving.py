@@ -20,8 +20,8 @@ import psutil
 
 from labkit.catalog import model
 from labkit.localazure import LocalAzure
+from labkit.localazure.loopback import LoopbackServer
 from labkit.localazure.resources import Deployment
-from labkit.localazure.server import _listen, _Server
 
 CAPACITY_KTPM = 10_000_000
 CHAT_MODEL, EMBEDDING_MODEL = "gpt-35-turbo", "text-embedding-3-small"
@@ -130,16 +130,21 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": FIXED_BODY})
 
 
-def _serve_bare(*, quick: bool) -> dict[str, str]:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+class _QuickBare(LoopbackServer):
+    """The floor's application on the connections that the local Azure uses."""
 
-    listener = _listen(0)
-    server = _Server(bare)
-    if not quick:
-        server.config.http = HttpToolsProtocol
-    threading.Thread(target=server.serve_on, args=(listener,), daemon=True).start()
-    server.ready.wait(10)
-    return {"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+    def _application(self, url: str) -> Any:
+        return bare
+
+
+def _serve_plain_uvicorn() -> dict[str, str]:
+    import uvicorn
+
+    port = _free_port()
+    config = uvicorn.Config(bare, port=port, log_config=None, access_log=False, lifespan="off", ws="none")
+    threading.Thread(target=uvicorn.Server(config).run, daemon=True).start()
+    _wait_until_listening(port)
+    return {"url": f"http://127.0.0.1:{port}"}
 
 
 def _serve_azure(latency_scale: float) -> dict[str, str]:
@@ -149,7 +154,10 @@ def _serve_azure(latency_scale: float) -> dict[str, str]:
 
 def main(kind: str, latency_scale: str = "0") -> None:
     """Serve until stdin closes."""
-    facts = _serve_azure(float(latency_scale)) if kind == "azure" else _serve_bare(quick=kind == "quick-bare")
+    if kind == "azure":
+        facts = _serve_azure(float(latency_scale))
+    else:
+        facts = _serve_plain_uvicorn() if kind == "bare" else {"url": _QuickBare().start().url}
     print(json.dumps(facts), flush=True)
     sys.stdin.read()
 
