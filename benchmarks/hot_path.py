@@ -4,7 +4,7 @@
 
 The floor is a bare ASGI app with a fixed body on plain uvicorn with the same settings. Each server has a process of
 its own; they take turns, round by round; the load comes from this process over loopback. CPU time is the server's own,
-so it holds on a busy machine, too. Latency scale 0; authentication, limits, accounting and the journal on. The local Azure
+so it holds on a busy machine, too. Latency scale 0; authentication, limits, accounting, journal on. The local Azure
 remembers the small bodies it has seen last, so repeated prompts and prompts that never come twice are measured apart.
 The peer answers with a fixture of the same length.
 """
@@ -77,7 +77,6 @@ def rows(servers: Mapping[str, Server], connections: int) -> list[Row]:
     inputs = [{"input": f"{prompt}{mark}", "encoding_format": "base64"} for prompt in prompts()]
     found = [
         Row(FLOOR, "bare", connections, encoded(path, key, repeated)),
-        Row("the same on our connections", "quick-bare", connections, encoded(path, key, repeated)),
         Row("chat, repeated prompts", "azure", connections, encoded(path, key, repeated)),
         Row("chat, every prompt new", "azure", connections, encoded(path, key, fresh)),
         Row("chat, repeated, Entra token", "azure", connections, encoded(path, bearer, repeated)),
@@ -97,7 +96,7 @@ def rows(servers: Mapping[str, Server], connections: int) -> list[Row]:
 def measure(seconds: float, rounds: int, connections: int) -> dict[str, Measured]:
     """Every row, ``rounds`` times in turn so that a noisy neighbour disturbs all of them alike."""
     with ExitStack() as stack:
-        servers = {kind: stack.enter_context(serving.running(kind)) for kind in ("bare", "quick-bare", "azure")}
+        servers = {kind: stack.enter_context(serving.running(kind)) for kind in ("bare", "azure")}
         peer = stack.enter_context(serving.aimock(ANSWER))
         if peer is not None:
             servers["aimock"] = peer

@@ -1,6 +1,6 @@
 """Servers for the benchmarks, each in a process of its own, so that its CPU time and memory are its own.
 
-python benchmarks/serving.py bare|quick-bare|azure     (run by the benchmarks, not by hand)
+python benchmarks/serving.py bare|azure     (run by the benchmarks, not by hand)
 """
 
 import json
@@ -20,7 +20,6 @@ import psutil
 
 from labkit.catalog import model
 from labkit.localazure import LocalAzure
-from labkit.localazure.loopback import LoopbackServer
 from labkit.localazure.resources import Deployment
 
 CAPACITY_KTPM = 10_000_000
@@ -59,7 +58,7 @@ class Server:
 
 @contextmanager
 def running(kind: str, *options: str) -> Iterator[Server]:
-    """One of our servers: ``bare`` (on plain uvicorn), ``quick-bare`` (on our connections) or ``azure``."""
+    """One of our servers: ``bare`` (the floor, on plain uvicorn) or ``azure``."""
     command = [sys.executable, __file__, kind, *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -130,14 +129,7 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": FIXED_BODY})
 
 
-class _QuickBare(LoopbackServer):
-    """The floor's application on the connections that the local Azure uses."""
-
-    def _application(self, url: str) -> Any:
-        return bare
-
-
-def _serve_plain_uvicorn() -> dict[str, str]:
+def _serve_bare() -> dict[str, str]:
     import uvicorn
 
     port = _free_port()
@@ -154,10 +146,7 @@ def _serve_azure(latency_scale: float) -> dict[str, str]:
 
 def main(kind: str, latency_scale: str = "0") -> None:
     """Serve until stdin closes."""
-    if kind == "azure":
-        facts = _serve_azure(float(latency_scale))
-    else:
-        facts = _serve_plain_uvicorn() if kind == "bare" else {"url": _QuickBare().start().url}
+    facts = _serve_azure(float(latency_scale)) if kind == "azure" else _serve_bare()
     print(json.dumps(facts), flush=True)
     sys.stdin.read()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from labkit.localazure import identity, protocol
+from labkit.localazure import identity
 from labkit.localazure.admin import face as admin
 from labkit.localazure.console import face as console
 from labkit.localazure.errors import AzureError, internal, no_such_path
@@ -76,10 +76,12 @@ class App:
         """Answer one request. Never raises: what goes wrong becomes an answer or a closed connection."""
         if scope["type"] != "http":
             raise RuntimeError(f"The local Azure speaks http only, not {scope['type']}.")
-        request = Request(scope, receive)
-        face = _INFERENCE if request.path.startswith("/openai/") else _face(request.path)
+        await self.deliver(self.reply(Request(scope, receive)), receive, send)
+
+    async def deliver(self, coming: Awaitable[Reply | StreamReply], receive: Receive, send: Send) -> None:
+        """Send what is ``coming`` from ``reply``, or cut the connection when that is what it comes to."""
         try:
-            reply = await self._reply(face, request)
+            reply = await coming
             if isinstance(reply, Reply):
                 await _send(send, reply)
             else:
@@ -89,7 +91,9 @@ class App:
         except ClientGone:
             return
 
-    async def _reply(self, face: _Face, request: Request) -> Reply | StreamReply:
+    async def reply(self, request: Request) -> Reply | StreamReply:
+        """The answer to ``request``, an error in the words of its face included; ``Dropped`` when there is none."""
+        face = _INFERENCE if request.path.startswith("/openai/") else _face(request.path)
         started = time.perf_counter()
         error: AzureError | None = None
         try:
@@ -143,12 +147,10 @@ def _face(path: str) -> _Face:
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    headers = reply.headers
+    headers = list(reply.headers)
     if reply.status != 204:  # RFC 9110, section 8.6: no content, no content length
-        headers = (*headers, (b"content-length", b"%d" % len(reply.body)))
-    if protocol.write(send, reply.status, headers, reply.body):
-        return
-    await send({"type": "http.response.start", "status": reply.status, "headers": list(headers)})
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
 

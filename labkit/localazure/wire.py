@@ -35,6 +35,7 @@ class Request:
     """One request: what ASGI gave, read lazily, and what the journal should know about it.
 
     ``headers`` maps lower-case names to raw values; of a repeated header the last one counts.
+    Without ``receive`` the whole body is there already.
     ``operation``, ``auth``, ``deployment`` and ``model`` are notes that a handler leaves for the journal.
     """
 
@@ -42,6 +43,7 @@ class Request:
         "_query",
         "_receive",
         "_scope",
+        "_whole_body",
         "auth",
         "deployment",
         "headers",
@@ -51,7 +53,7 @@ class Request:
         "path",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive | None, whole_body: bytes = b"") -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -61,6 +63,7 @@ class Request:
         self.model: str | None = None
         self._scope = scope
         self._receive = receive
+        self._whole_body = whole_body
         self._query: Mapping[str, str] | None = None
 
     @property
@@ -86,6 +89,8 @@ class Request:
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit_bytes:
             raise too_large(limit_bytes)
+        if self._receive is None:
+            return self._whole_body
         message = await self._next()
         data: bytes = message.get("body", b"")
         if not message.get("more_body") and len(data) <= limit_bytes:
@@ -100,6 +105,7 @@ class Request:
         return b"".join(pieces)
 
     async def _next(self) -> MutableMapping[str, Any]:
+        assert self._receive is not None
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
