@@ -11,9 +11,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 class AzureError(Exception):
     """A request that gets an error for an answer.
 
-    ``code`` and ``message`` are the service's own; ``param``, ``type`` and ``inner`` belong to the inference face,
-    and ``gateway`` marks what API Management says in front of it, in a shape of its own. Raised by handlers, written
-    to the wire by ``app``.
+    ``code`` and ``message`` are the service's own; ``param``, ``type`` and ``extra`` (further fields of the error)
+    belong to the inference face, and ``gateway`` marks what API Management says in front of it, in a shape of its own.
+    Raised by handlers, written to the wire by ``app``.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class AzureError(Exception):
         *,
         param: str | None = None,
         type: str | None = None,
-        inner: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
         gateway: bool = False,
         headers: Headers = (),
     ) -> None:
@@ -34,7 +34,7 @@ class AzureError(Exception):
         self.message = message
         self.param = param
         self.type = type
-        self.inner = inner
+        self.extra = extra
         self.gateway = gateway
         self.headers = headers
 
@@ -43,10 +43,10 @@ class AzureError(Exception):
         if self.gateway:
             return orjson.dumps({"statusCode": self.status, "message": self.message})
         error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.type is not None or self.param is not None or self.inner is not None:
+        if self.type is not None or self.param is not None:
             error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        if self.inner is not None:
-            error |= {"status": self.status, "innererror": self.inner}
+        if self.extra is not None:
+            error |= self.extra
         return orjson.dumps({"error": error})
 
     def arm_body(self) -> bytes:

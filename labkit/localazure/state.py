@@ -5,6 +5,7 @@ from labkit.localazure.console.recent import Recent
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
 from labkit.localazure.inference.limits import Limits
+from labkit.localazure.inference.responses.store import ResponseStore
 from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
 from labkit.localazure.management.providers.accounts import create_default as create_account
@@ -45,6 +46,7 @@ class Azure:
         self.faults = Faults(clock, seed)
         self.limits = Limits()
         self.simulation = Simulation(seed)
+        self.responses = ResponseStore()
         self.secrets = secrets or Secrets.fresh()
         self.identity = Identity(clock, self.secrets)
         self.telemetry = Telemetry()

@@ -9,7 +9,10 @@ from labkit.localazure.state import Azure
 from tests.localazure.conftest import Answer, Caller
 
 BIG, SMALL, REASONING, EMBEDDING = "gpt-4-turbo", "gpt-35-turbo", "gpt-5-mini", "text-embedding-3-small"
+# Has what the older ones lack: responses and JSON schemas.
+OMNI = "gpt-4o"
 VERSION = "2025-01-01-preview"
+RESPONSES_VERSION = "2025-04-01-preview"
 SAFE = {"filtered": False, "severity": "safe"}
 
 
@@ -23,7 +26,7 @@ def account_of(azure: Azure) -> Account:
 def deploy(azure: Azure, *models: str, capacity_ktpm: int = 1_000) -> None:
     """Deployments of catalogue models under the models' own names, ready now."""
     account = account_of(azure)
-    for name in models or (BIG, SMALL, REASONING, EMBEDDING):
+    for name in models or (BIG, SMALL, OMNI, REASONING, EMBEDDING):
         id = f"{account.id}/deployments/{name}"
         made = Deployment(id, name, account.id, catalog.model(name), "Standard", capacity_ktpm, 0.0)
         azure.resources.set_deployment(made)
@@ -57,6 +60,14 @@ class Asker:
     def embed(self, input: object, deployment: str = EMBEDDING, **parameters: Any) -> Answer:
         """Embeddings of ``input``."""
         return self.post(f"deployments/{deployment}/embeddings", {"input": input, **parameters})
+
+    def respond(self, said: object = "Hello", deployment: str = OMNI, **parameters: Any) -> Answer:
+        """A response to ``said`` (a text or input items), on the v1 surface."""
+        return self.post("v1/responses", {"model": deployment, "input": said, **parameters}, version=None)
+
+    def stored(self, id: str, part: str = "", *, method: str = "GET", **query: object) -> Answer:
+        """What is kept of a response, on the v1 surface."""
+        return self.call(method, f"/openai/v1/responses/{id}{part}", headers=self.key, **query)
 
 
 def error_of(answer: Answer) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def test_times_are_written_as_azure_does() -> None:
             id="OpenAI's fields",
         ),
         pytest.param(
-            AzureError(400, "content_filter", "m", param="prompt", inner={"code": "x"}),
+            AzureError(400, "content_filter", "m", param="prompt", extra={"status": 400, "innererror": {"code": "x"}}),
             b'{"error":{"message":"m","type":null,"param":"prompt","code":"content_filter","status":400,'
             b'"innererror":{"code":"x"}}}',
             id="content filter",

@@ -1,4 +1,4 @@
-"""The inference face: chat completions, embeddings and the list of models.
+"""The inference face: chat completions, responses, embeddings and the list of models.
 
 The order of the checks is the order in which a request can fail: address, caller, deployment, body, scripted fault,
 operation, the model's own rules, content filter, context length, rate limits. Whatever the end, it is in the journal.
@@ -7,6 +7,8 @@ operation, the model's own rules, content filter, context length, rate limits. W
 from labkit.localazure.errors import AzureError, no_such_path
 from labkit.localazure.inference import chat, embeddings, listing, parameters, refusals, routes
 from labkit.localazure.inference.call import Call, Target
+from labkit.localazure.inference.responses import operation as responses
+from labkit.localazure.inference.responses import retrieval
 from labkit.localazure.inference.routes import Route
 from labkit.localazure.resources import Account, Deployment
 from labkit.localazure.state import Azure
@@ -48,8 +50,10 @@ async def _answer(call: Call) -> Reply | StreamReply:
         reply = listing.answer(route)
         call.answer()
         return reply
-    if route.operation == routes.RESPONSES:
-        raise refusals.not_simulated(route.operation)
+    if route.operation in (routes.RESPONSE, routes.RESPONSE_DELETE, routes.RESPONSE_INPUT):
+        reply = retrieval.answer(call, account, route, version)
+        call.answer()
+        return reply
     return await _operate(call, account, route, version)
 
 
@@ -62,6 +66,8 @@ async def _operate(call: Call, account: Account, route: Route, version: str) -> 
     call.aim(target)
     if route.operation == routes.CHAT:
         return await chat.answer(call, target, body)
+    if route.operation == routes.RESPONSES:
+        return await responses.answer(call, target, body)
     if route.operation == routes.EMBEDDINGS:
         return await embeddings.answer(call, target, body)
     raise refusals.wrong_operation(route.operation, target.model)

@@ -5,7 +5,7 @@ Wordings and codes as captured from the real service in public issues: ``empty_a
 the others follow OpenAI's published API reference, read 2026-11-22.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +18,8 @@ Reader = Callable[[str, Any], Any]
 
 _SHOWN_CHARACTERS = 100
 _NOTED_CHARACTERS = 200
+# Ours; deeper ones could not be written as JSON again.
+_MOST_LEVELS = 100
 
 _TYPE_NAMES = (
     (bool, "a boolean"),
@@ -35,7 +37,7 @@ def invalid(code: str, message: str, param: str | None = None) -> AzureError:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """``body`` as a JSON object; ``AzureError`` 400 when it is none."""
+    """``body`` as a JSON object; ``AzureError`` 400 when it is none, or nested more than 100 levels deep."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -46,6 +48,9 @@ def read_json(body: bytes) -> dict[str, Any]:
             "We could not parse the JSON body of your request. The API expects a JSON object, but what was sent was "
             "not one. Check its quotes, commas and brackets, or let a client library write it.",
         )
+    if body.count(b"[") + body.count(b"{") > _MOST_LEVELS and _is_too_deep(document):
+        message = f"The JSON body of your request is nested too deeply: at most {_MOST_LEVELS} levels are allowed."
+        raise invalid("invalid_json", message)
     return document
 
 
@@ -181,6 +186,21 @@ def check_length(name: str, values: list[Any], most: int) -> None:
     if len(values) > most:
         message = f"Expected an array with maximum length {most}, but got an array with length {len(values)} instead."
         raise invalid("array_above_max_length", f"Invalid '{name}': array too long. {message}", name)
+
+
+def _is_too_deep(document: object) -> bool:
+    level = [document]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _unknown(name: str, readers: Collection[str]) -> AzureError:

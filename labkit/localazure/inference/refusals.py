@@ -10,7 +10,12 @@ from labkit.localazure.inference.contentfilter import Verdict
 from labkit.localazure.inference.limits import Limiter, Refusal
 
 _NOUNS = {routes.CHAT: "chatCompletion", routes.EMBEDDINGS: "embeddings", routes.COMPLETIONS: "completion"}
-_OPERATION_IDS = {routes.CHAT: "ChatCompletions_Create", routes.EMBEDDINGS: "Embeddings_Create"}
+# That of responses is ours, after the pattern of the others.
+_OPERATION_IDS = {
+    routes.CHAT: "ChatCompletions_Create",
+    routes.EMBEDDINGS: "Embeddings_Create",
+    routes.RESPONSES: "Responses_Create",
+}
 _REASONING_SINCE = "2024-12-01"
 # A fault's status, in the words the service has for it. Timeout: Azure/azure-sdk-for-net#39141 (2023-10).
 _FAULT_WORDS = {
@@ -38,16 +43,6 @@ def wrong_operation(operation: str, model: Model) -> AzureError:
         f"The {_NOUNS[operation]} operation does not work with the specified model, {model.azure_name}. Please choose "
         "different model and try again. You can learn more about which models can be used with each operation here: "
         "https://go.microsoft.com/fwlink/?linkid=2197993.",
-    )
-
-
-def not_simulated(operation: str) -> AzureError:
-    """The service can do this and the local Azure cannot, not yet."""
-    return AzureError(
-        400,
-        "OperationNotSupported",
-        f"The {operation} operation is not supported by the local Azure yet. It answers chat/completions, embeddings "
-        "and models.",
     )
 
 
@@ -102,7 +97,10 @@ def prompt_filtered(verdict: Verdict) -> AzureError:
         "modify your prompt and retry. To learn more about our content filtering policies please read our "
         "documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
         param="prompt",
-        inner={"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict.results()},
+        extra={
+            "status": 400,
+            "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict.results()},
+        },
     )
 
 

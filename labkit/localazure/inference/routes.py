@@ -1,4 +1,7 @@
-"""The addresses of the inference face: ``/openai/deployments/{name}/…?api-version=`` and ``/openai/v1/…``."""
+"""The addresses of the inference face: ``/openai/deployments/{name}/…?api-version=`` and ``/openai/v1/…``.
+
+Responses have no deployment in their address on either surface (openai/openai-python#2184, 2025-03).
+"""
 
 import re
 from dataclasses import dataclass
@@ -11,20 +14,24 @@ CHAT = "chat.completions"
 EMBEDDINGS = "embeddings"
 MODELS = "models.list"
 MODEL = "models.get"
+RESPONSES = "responses"
+RESPONSE = "responses.get"
+RESPONSE_DELETE = "responses.delete"
+RESPONSE_INPUT = "responses.input_items"
 # Known to the service, but not to any simulated model.
 COMPLETIONS = "completions"
-RESPONSES = "responses"
 
-_OPERATIONS = {"chat/completions": CHAT, "embeddings": EMBEDDINGS, "completions": COMPLETIONS, "responses": RESPONSES}
+_DEPLOYED = {"chat/completions": CHAT, "embeddings": EMBEDDINGS, "completions": COMPLETIONS}
 _DATED = re.compile(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 _FIRST_VERSION = "2022-12-01"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes: ``prefix`` stands before ``/openai/``, ``name`` is a deployment's (a model's in ``MODEL``).
+    """Where a request goes: ``prefix`` stands before ``/openai/``, ``name`` is that of a deployment.
 
-    On the ``v1`` surface the deployment is named in the body, and ``name`` is None.
+    It is a model's in ``MODEL``, and the id of a stored response in ``RESPONSE`` and its like. Where the deployment is
+    named in the body, on the ``v1`` surface and for ``RESPONSES``, ``name`` is None.
     """
 
     prefix: str
@@ -64,28 +71,38 @@ def _parse(method: str, path: str) -> Route | None:
     start = path.lower().find("/openai/")
     if start < 0:
         return None
-    route = _route(path[:start], path[start + len("/openai/") :].lstrip("/"))
-    if route is None:
-        return None
-    return route if method == ("GET" if route.operation in (MODELS, MODEL) else "POST") else None
+    return _route(method, path[:start], path[start + len("/openai/") :].lstrip("/"))
 
 
-def _route(prefix: str, rest: str) -> Route | None:
+def _route(method: str, prefix: str, rest: str) -> Route | None:
     first, _, after = rest.partition("/")
     if first == "v1":
-        return _unnamed(prefix, after, v1=True)
+        return _unnamed(method, prefix, after, v1=True)
     if first != "deployments":
-        return _unnamed(prefix, rest, v1=False)
+        return _unnamed(method, prefix, rest, v1=False)
     name, _, operation = after.partition("/")
-    known = _OPERATIONS.get(operation)
+    known = _DEPLOYED.get(operation) if method == "POST" else None
     return Route(prefix, False, known, name) if name and known else None
 
 
-def _unnamed(prefix: str, rest: str, *, v1: bool) -> Route | None:
-    if rest == "models":
-        return Route(prefix, v1, MODELS)
-    if rest.startswith("models/"):
-        return Route(prefix, v1, MODEL, rest.removeprefix("models/"))
-    operation = _OPERATIONS.get(rest)
-    # On dated addresses only responses name their model in the body.
-    return Route(prefix, v1, operation) if operation and (v1 or operation == RESPONSES) else None
+def _unnamed(method: str, prefix: str, rest: str, *, v1: bool) -> Route | None:
+    if method == "POST":
+        operation = RESPONSES if rest == "responses" else _DEPLOYED.get(rest) if v1 else None
+        return Route(prefix, v1, operation) if operation else None
+    collection, _, name = rest.partition("/")
+    if collection == "models" and method == "GET":
+        return Route(prefix, v1, MODEL, name) if name else Route(prefix, v1, MODELS)
+    if collection == "responses" and name:
+        return _stored(method, prefix, name, v1=v1)
+    return None
+
+
+def _stored(method: str, prefix: str, rest: str, *, v1: bool) -> Route | None:
+    """The route to a stored response, or to a part of it."""
+    id, _, part = rest.partition("/")
+    operation = {
+        ("GET", ""): RESPONSE,
+        ("DELETE", ""): RESPONSE_DELETE,
+        ("GET", "input_items"): RESPONSE_INPUT,
+    }.get((method, part))
+    return Route(prefix, v1, operation, id) if operation else None

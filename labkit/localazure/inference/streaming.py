@@ -31,6 +31,12 @@ def events(exchange: Exchange, stamp: bytes, *, include_usage: bool = False) -> 
     return made
 
 
+def pieces(text: str) -> list[str]:
+    """``text`` in the pieces in which it is streamed: about a word each, nothing left out."""
+    found: list[str] = _PIECE.findall(text)
+    return found
+
+
 def _prompt_event(exchange: Exchange) -> bytes:
     results = exchange.prompt_filter_results()
     return _event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": results})
@@ -55,7 +61,7 @@ def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_u
     if not exchange.filtered:
         # Only the text differs between these chunks, so the rest is written once.
         start, _, end = chunk({"content": _TEXT}, results).partition(orjson.dumps(_TEXT))
-        made += [start + orjson.dumps(piece) + end for piece in _PIECE.findall(answer.text)]
+        made += [start + orjson.dumps(piece) + end for piece in pieces(answer.text)]
     made.append(chunk({}, results if exchange.filtered else {}, exchange.finish_reason(answer)))
     return made
 

@@ -3,6 +3,7 @@
 import string
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,9 +33,11 @@ FIELDS = st.sampled_from(
         *("messages", "model", "temperature", "max_tokens", "max_completion_tokens", "n", "stop", "stream", "seed"),
         *("stream_options", "tools", "tool_choice", "response_format", "user", "logit_bias", "reasoning_effort"),
         *("input", "dimensions", "encoding_format", "metadata", "functions", "verbosity"),
+        *("instructions", "previous_response_id", "max_output_tokens", "text", "reasoning", "include", "truncation"),
     ]
 )
-PARTS = st.fixed_dictionaries({}, optional={"type": ODD | st.just("text"), "text": ODD, "image_url": ODD})
+KINDS = st.sampled_from(["text", "image_url", "input_text", "input_image", "output_text", "refusal"])
+PARTS = st.fixed_dictionaries({}, optional={"type": ODD | KINDS, "text": ODD | st.just("x"), "image_url": ODD})
 MESSAGES = st.lists(
     st.fixed_dictionaries(
         {},
@@ -48,9 +51,26 @@ MESSAGES = st.lists(
     ),
     max_size=3,
 )
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["message", "function_call", "function_call_output", "reasoning", "item_reference"])
+            | ODD,
+            "id": st.sampled_from(["msg_1", "fc_1", "rs_1"]) | ODD,
+            "role": st.sampled_from(["user", "system", "assistant", "developer"]) | ODD,
+            "content": st.text(max_size=40) | st.lists(PARTS, max_size=3) | ODD,
+            "call_id": st.just("call_1") | ODD,
+            "name": st.just("add") | ODD,
+            "arguments": st.just("{}") | ODD,
+            "output": st.text(max_size=9) | st.lists(PARTS, max_size=2) | ODD,
+        },
+    ),
+    max_size=4,
+)
 
 
-@given(fields=st.dictionaries(FIELDS, ODD, max_size=5), messages=MESSAGES | st.just(HELLO) | ODD, input=ODD)
+@given(fields=st.dictionaries(FIELDS, ODD, max_size=5), messages=MESSAGES | st.just(HELLO) | ODD, input=ITEMS | ODD)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_bodies_never_break_the_server(fields: dict[str, Any], messages: object, input: object) -> None:
     """Whatever JSON arrives: an answer or an error in the service's shape, never a 500."""
@@ -62,6 +82,8 @@ def test_mutated_bodies_never_break_the_server(fields: dict[str, Any], messages:
         ask.post(f"deployments/{REASONING}/chat/completions", chat),
         ask.post("v1/chat/completions", {"model": SMALL, **chat}, version=None),
         ask.post(f"deployments/{EMBEDDING}/embeddings", embed),
+        ask.respond(**{**embed, "said": input}),
+        ask.respond(deployment=REASONING, **{**chat, "said": input}),
     ]
     for answer in answers:
         assert answer.status in (200, 400, 404, 429), answer.body
@@ -78,3 +100,12 @@ def test_bytes_never_break_the_server(body: bytes) -> None:
     answer = ask.call("POST", f"/openai/{CHAT}", body=body, headers=ask.key, **{"api-version": VERSION})
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(("levels", "status"), [(95, 200), (96, 400), (300, 400), (100_000, 400)])
+def test_nesting_has_a_limit(ask: Asker, levels: int, status: int) -> None:
+    """A body nested so deeply that it could not be written again is refused, wherever it is nested."""
+    nested = b"[" * levels + b"]" * levels
+    body = b'{"messages":[{"role":"user","content":[{"type":"text","text":"x","more":' + nested + b"}]}]}"
+    answer = ask.call("POST", f"/openai/{CHAT}", body=body, headers=ask.key, **{"api-version": VERSION})
+    assert answer.status == status

@@ -122,8 +122,9 @@ def create_default(azure: "Azure") -> None:
 
 
 def removed(azure: "Azure", resource: Resource) -> None:
-    """The inference face no longer finds the account."""
+    """The inference face no longer finds the account, nor the responses it kept."""
     azure.resources.drop_account(resource.id)
+    azure.responses.clear(resource.id)
 
 
 def show(azure: "Azure", resource: Resource) -> Document:

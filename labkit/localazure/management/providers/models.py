@@ -80,7 +80,7 @@ def capabilities(model: Model) -> dict[str, str]:
     """What ``model`` can do, in the control plane's words (every value is text)."""
     if model.is_embedding:
         return {"embeddings": "true", "embeddingsMaxInputs": "2048", "maxContextToken": str(model.context_tokens)}
-    features = {"json_mode": "jsonObjectResponse", "json_schema": "jsonSchemaResponse"}
+    features = {"json_mode": "jsonObjectResponse", "json_schema": "jsonSchemaResponse", "responses": "responses"}
     named = {name: "true" for feature, name in features.items() if feature in model.features}
     return {
         "chatCompletion": "true",

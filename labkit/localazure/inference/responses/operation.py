@@ -1,0 +1,79 @@
+"""Responses, from a request's body to the answer.
+
+A response is a chat completion in another form: its input is turned into messages and takes the same way through
+faults, content filter, limits and simulation, so the same messages get the same answer from both.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+
+from labkit.localazure.inference import chat_request, parameters, serving
+from labkit.localazure.inference.call import Call, Target
+from labkit.localazure.inference.reading import Reading
+from labkit.localazure.inference.responses import context, conversation, events, reply, request, store, wording
+from labkit.localazure.inference.responses.conversation import Placed
+from labkit.localazure.inference.responses.items import PREFIXES, Item
+from labkit.localazure.inference.responses.reply import Document, Made
+from labkit.localazure.inference.responses.store import Stored, Turn
+from labkit.localazure.wire import Reply, StreamReply
+
+# The numbers of given items, in their ids, start here: those before are for the output.
+_FIRST_GIVEN = 0x1000
+
+
+async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply:
+    """The response that ``body`` asks of the target; ``AzureError`` when it gets none."""
+    wording.check_version(target.version)
+    wording.check_model(target.model)
+    fields = request.read(parameters.read_json(body))
+    earlier = _earlier(call, target, fields)
+    given = conversation.resolved(fields["input"], lambda id: call.azure.responses.item(target.account.id, id))
+    said = [item for turn in earlier for item in turn.items]
+    placed = conversation.messages(fields.get("instructions"), said, given)
+    if fields.get("truncation") == "auto":
+        placed = context.fitted(placed, target.model, fields.get("max_output_tokens", 0))
+    with wording.reworded(placed):
+        served = serving.serve(call, target, _reading(fields, placed))
+    id = f"resp_{call.id.replace('-', '')}"
+    made = Made(id, call.entry.at_s, fields, served.outcome.exchange)
+    done = _kept(call, target, made, earlier, given)
+    if fields.get("stream"):
+        return serving.streamed(call, served, events.events(made, done))
+    return await serving.plain(call, served, orjson.dumps(done))
+
+
+def _earlier(call: Call, target: Target, fields: Document) -> tuple[Turn, ...]:
+    """The turns that the response goes on from (microsoft/agent-framework#6419, 2026-06)."""
+    id = fields.get("previous_response_id")
+    if id is None:
+        return ()
+    previous = call.azure.responses.get(target.account.id, id, call.entry.at_s)
+    if previous is None:
+        message = f"Previous response with id '{id[:100]}' not found."
+        raise parameters.invalid("previous_response_not_found", message, "previous_response_id")
+    return previous.turns
+
+
+def _reading(fields: Document, placed: Sequence[Placed]) -> Reading:
+    asked = chat_request.read(request.chat_body(fields, placed))
+    return Reading(asked._replace(noted=request.noted(fields)))
+
+
+def _kept(call: Call, target: Target, made: Made, earlier: tuple[Turn, ...], given: Sequence[Item]) -> Document:
+    """The body of the response. It is stored unless the request says otherwise, or the conversation is too large."""
+    output = reply.output(made)
+    turns = (*earlier, store.turn(_identified(given, made), output))
+    made.fields["store"] = made.fields.get("store", True) and store.has_room(turns)
+    done = reply.document(made, output)
+    if made.fields["store"]:
+        call.azure.responses.put(target.account.id, Stored(made.id, made.created_at_s, orjson.dumps(done), turns))
+    return done
+
+
+def _identified(given: Sequence[Item], made: Made) -> list[Item]:
+    """The given items, each with an id."""
+    return [
+        item if "id" in item else {"id": made.item_id(PREFIXES[item["type"]], _FIRST_GIVEN + number), **item}
+        for number, item in enumerate(given)
+    ]
