@@ -173,6 +173,8 @@ def _about(url: str) -> dict[str, Any]:
         _nothing_there(url, f"something else answers there ({error.code})")
     except (OSError, ValueError) as error:
         _nothing_there(url, str(getattr(error, "reason", error)))
+    if isinstance(about, dict) and "students" in about:
+        _nothing_there(url, "that is the server of a class, where your address ends in /class/ and your name")
     if not isinstance(about, dict) or not {"version", "subscription_id"} <= about.keys():
         _nothing_there(url, "something else answers there")
     if about["version"] != __version__:
@@ -197,7 +199,7 @@ def _require_identity(url: str) -> None:
     """
     if missing := settings.missing("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
         problem = f"{missing} not set, so nobody could sign in there"
-    elif urlsplit(os.environ["IDENTITY_ENDPOINT"])[:2] != urlsplit(url)[:2]:
+    elif not os.environ["IDENTITY_ENDPOINT"].startswith(f"{url}/"):
         problem = "IDENTITY_ENDPOINT belongs to another service"
     else:
         return

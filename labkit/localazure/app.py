@@ -83,7 +83,7 @@ class App:
         try:
             reply = await coming
             if isinstance(reply, Reply):
-                await _send(send, reply)
+                await send_reply(send, reply)
             else:
                 await _stream(send, reply)
         except Dropped as dropped:
@@ -146,7 +146,8 @@ def _face(path: str) -> _Face:
     return face or _NOWHERE
 
 
-async def _send(send: Send, reply: Reply) -> None:
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send a whole answer."""
     headers = list(reply.headers)
     if reply.status != 204:  # RFC 9110, section 8.6: no content, no content length
         headers.append((b"content-length", b"%d" % len(reply.body)))

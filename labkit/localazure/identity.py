@@ -47,11 +47,15 @@ class InvalidToken(Exception):
 
 
 class Identity:
-    """Signs tokens with a key that only this server knows, and recognises them again."""
+    """Signs tokens with a key that only this server knows, and recognises them again.
+
+    ``has_imds`` says whether the instance metadata endpoint, which asks for no secret, gives out tokens.
+    """
 
     def __init__(self, clock: Clock, secrets: Secrets | None = None) -> None:
         secrets = secrets or Secrets.fresh()
         self.header_secret = secrets.identity_header
+        self.has_imds = True
         self._clock = clock
         self._ahead_s = 0.0
         self._signing_key = secrets.token_signing.encode()
@@ -184,7 +188,7 @@ async def answer(identity: Identity, request: Request) -> Reply:
     if request.path.startswith("/msi/"):
         _check_app_service(identity, request)
     else:
-        _check_imds(request)
+        _check_imds(identity, request)
     resource = request.query.get("resource", "").removesuffix("/.default")
     if resource.rstrip("/") not in _RESOURCES:
         raise _unknown_resource(resource)
@@ -197,7 +201,11 @@ def _check_app_service(identity: Identity, request: Request) -> None:
         raise AzureError(401, "unauthorized", "The header X-IDENTITY-HEADER is missing or wrong; send IDENTITY_HEADER.")
 
 
-def _check_imds(request: Request) -> None:
+def _check_imds(identity: Identity, request: Request) -> None:
+    if not identity.has_imds:
+        raise AzureError(
+            403, "forbidden", "This server is shared by a class; sign in with IDENTITY_ENDPOINT and IDENTITY_HEADER."
+        )
     # A web page can make a browser call this address; it cannot make it send these two.
     host = request.text(b"host").rsplit(":", 1)[0]
     if request.text(b"metadata").lower() != "true" or host not in ("127.0.0.1", "localhost"):

@@ -75,9 +75,9 @@ class Request:
 
     @property
     def base_url(self) -> str:
-        """Scheme and host as the client addressed them, for absolute links in answers."""
+        """Where the client addressed this local Azure (scheme, host, a class's prefix): absolute links begin so."""
         host = self.headers.get(b"host", b"127.0.0.1").decode("latin-1")
-        return f"{self._scope.get('scheme', 'http')}://{host}"
+        return f"{self._scope.get('scheme', 'http')}://{host}{self._scope.get('root_path', '')}"
 
     def text(self, name: bytes, default: str = "") -> str:
         """The header ``name`` (lower-case bytes) as text."""
