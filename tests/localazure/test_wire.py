@@ -128,8 +128,8 @@ def test_reply_without_content_has_no_length() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app._send(send, Reply(204, headers=())))
-    asyncio.run(app._send(send, Reply(200, b"abc", headers=())))
+    asyncio.run(app.send_reply(send, Reply(204, headers=())))
+    asyncio.run(app.send_reply(send, Reply(200, b"abc", headers=())))
     assert [message.get("headers") for message in sent] == [[], None, [(b"content-length", b"3")], None]
 
 
