@@ -4,6 +4,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -22,7 +23,8 @@ class Call:
 
     ``operation`` says what was asked for ("chat.completions", "embeddings", "deployments.write", …), ``face`` by which
     of its faces. ``simulated_ms`` is the simulated model's latency, before it was scaled down. ``fault`` is the id of
-    the fault it ran into. ``retry_count`` is what the SDK says of itself: 0 for a first attempt.
+    the fault it ran into, several are joined by commas. ``retry_count`` is what the SDK says of itself: 0 for a first
+    attempt. A ``status`` of 0 means that nothing was sent.
     """
 
     id: int
@@ -103,33 +105,50 @@ def last_id() -> int:
 def fault(
     deployment: str | None = None,
     *,
-    kind: Literal["status", "slow", "drop"] = "status",
+    kind: Literal["status", "slow", "first_byte", "slow_stream", "latency", "cut", "reset", "drop"] = "status",
     status: int = 429,
-    times: int = 1,
+    times: int | None = None,
     retry_after_s: float | None = None,
     delay_ms: int = 0,
     contains: str | None = None,
+    operation: Literal["chat", "embeddings", "responses"] | None = None,
+    every: int | None = None,
+    share: float | None = None,
+    after_s: float = 0.0,
+    for_s: float | None = None,
+    factor: float | None = None,
+    after_chunks: int | None = None,
+    after_bytes: int | None = None,
+    real: bool = False,
 ) -> None:
-    """Makes the next ``times`` calls of ``deployment`` (None: of every one) go wrong.
+    """Makes the next call of ``deployment`` (None: of any) go wrong, or the calls that the other parameters pick.
 
-    ``kind`` "status" answers with ``status`` and says to retry after ``retry_after_s``, "slow" takes ``delay_ms``
-    longer, "drop" cuts the connection. ``contains`` picks calls whose last user message contains it.
-    ``InvalidRequestError`` says which value cannot be.
+    ``kind`` says how. "status" answers with ``status`` and says to retry after ``retry_after_s``. "slow" takes
+    ``delay_ms`` longer, "first_byte" does before it sends anything. "slow_stream" takes ``factor`` times as long for
+    each token, or ``delay_ms``; "latency" is ``factor`` times as slow. "cut" ends the connection in the middle of the
+    answer: after ``after_chunks`` events of a stream, after ``after_bytes``, or half-way. "reset" and "drop" end it
+    without an answer. Delays are simulated time and scaled like it; with ``real`` they are really waited for.
+
+    Which calls: the next ``times``; each ``every``-th; a ``share`` of them (0 to 1); those ``after_s`` from now and
+    ``for_s`` long on the local Azure's clock; those of an ``operation``, or whose last user message contains
+    ``contains``. ``lab.fault("big", status=503, for_s=120)`` is an outage of two minutes. ``InvalidRequestError`` says
+    which value cannot be.
     """
-    asked = {
-        "deployment": deployment,
-        "kind": kind,
-        "status": status,
-        "times": times,
-        "retry_after_s": retry_after_s,
-        "delay_ms": delay_ms,
-        "contains": contains,
-    }
+    asked = dict(locals())  # the parameters, and nothing else yet
     _ask("POST", "faults", body=asked)
 
 
+def fault_script(events: Sequence[Row]) -> None:
+    """Sets and clears faults by the local Azure's clock, in seconds from now.
+
+    ``[{"at_s": 60, "fault": {"deployment": "big", "status": 503}}, {"at_s": 180, "clear": True}]``; a fault's fields
+    are the parameters of ``fault``. ``InvalidRequestError`` says which event cannot be.
+    """
+    _ask("POST", "faults/script", body={"events": list(events)})
+
+
 def faults() -> list[Row]:
-    """The faults that still wait for a call, with ``times_left``."""
+    """The faults that still wait, with ``times_left`` (None: any number), ``starts_in_s`` and ``ends_in_s``."""
     waiting: list[Row] = _ask("GET", "faults")["faults"]
     return waiting
 

@@ -112,6 +112,36 @@ def test_a_slow_call_says_so(chat: str) -> None:
     assert slow.simulated_ms == pytest.approx(usual.simulated_ms + 5_000, abs=1_000)
 
 
+def test_faults_come_by_number_and_by_time(chat: str) -> None:
+    """Each second call is cut; then an outage, which ends when the local Azure's clock says so."""
+    lab.fault(chat, kind="cut", every=2, times=1)
+    assert ask(chat).choices
+    with pytest.raises(APIConnectionError):
+        ask(chat)
+    lab.fault(chat, status=503, for_s=120)
+    for _ in range(2):
+        with pytest.raises(InternalServerError):
+            ask(chat)
+    lab.advance(minutes=2)
+    assert ask(chat).choices
+    assert [(call.status, call.error_code) for call in lab.calls()][1] == (200, "AnswerCut")
+
+
+def test_faults_follow_a_script(chat: str) -> None:
+    """Set and cleared in seconds from now."""
+    lab.fault_script([{"at_s": 60, "fault": {"status": 429, "share": 1}}, {"at_s": 180, "clear": True}])
+    (waiting,) = lab.faults()
+    assert (waiting["times_left"], waiting["ends_in_s"] - waiting["starts_in_s"]) == (None, pytest.approx(120))
+    assert ask(chat).choices
+    lab.advance(minutes=1)
+    with pytest.raises(RateLimitError):
+        ask(chat)
+    lab.advance(minutes=2)
+    assert ask(chat).choices
+    with pytest.raises(InvalidRequestError, match="Event 1 of the script"):
+        lab.fault_script([{"at_s": 0, "fault": {"status": 200}}])
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -154,8 +184,9 @@ def test_real_azure_has_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     for ask_lab in (lab.journal, lab.calls, lab.faults, lab.clear_faults, lab.fault, lab.watch, lab.now, lab.advance):
         with pytest.raises(NotLocalError, match="Unset AZURE_OPENAI_ENDPOINT"):
             ask_lab()
-    with pytest.raises(NotLocalError):
-        lab.telemetry("requests")
+    for ask_lab in (lab.telemetry, lab.fault_script):
+        with pytest.raises(NotLocalError):
+            ask_lab("requests")
 
 
 def test_without_the_lab_key_nothing_is_shown(local: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:

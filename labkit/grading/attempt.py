@@ -128,8 +128,7 @@ def _gather(
     check_probes(task.exercises, (probe.exercise for probe in asked))
     cells = [*restored.notebook.cells, *map(probes.cell, asked)]
     notebook = notebooks.node({**restored.notebook, "cells": cells})
-    for fault in rubric.faults(secret):
-        local.azure.faults.add(fault)
+    local.azure.faults.add_all(rubric.faults(secret))
     recorder = Recorder(local)
     played = play(notebook, _rules(local, recorder, asked, limits, folder))
     recorder.end()
@@ -167,8 +166,7 @@ def _set_scene(local: LocalAzure, probe: Probe) -> None:
     """Every probe finds its own faults, and no minute in which the notebook has used up what its deployments allow."""
     local.azure.limits = Limiters()
     local.azure.faults.clear()
-    for fault in probe.faults:
-        local.azure.faults.add(fault)
+    local.azure.faults.add_all(probe.faults)
 
 
 def _phase(cell: NotebookNode) -> str | None:

@@ -6,6 +6,7 @@
 
     def faults(secret: str) -> list[Fault]:              # optional: they wait in the local Azure before the run
         return [Fault(deployment="gpt-35-turbo", times=2, retry_after_s=0.2)]
+        # or scripted([{"at_s": 5, "fault": {"status": 503}}, {"at_s": 8, "clear": True}]): by the local Azure's clock
 
     def probes(secret: str) -> list[Probe]:              # optional: asked after the run, in this order
         return [Probe("2.1-repeat", "task2-1-cache", """
@@ -47,7 +48,7 @@ from typing import Any, TypeVar
 from labkit.errors import LabkitError
 from labkit.grading.evidence import Evidence
 from labkit.grading.probe import Json, Probe, ProbeResult
-from labkit.localazure.faults import Fault
+from labkit.localazure.faults import Fault, scripted
 from labkit.localazure.journal import Entry
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "load",
     "number",
     "part",
+    "scripted",
     "share",
 ]
 

@@ -16,7 +16,9 @@ class Entry:
 
     ``simulated_ms`` is the unscaled latency of the simulated model; ``duration_ms`` is real time on this machine and
     the only field that two runs with the same seed may disagree on (besides ``at_s``). ``right`` says whether a
-    question of the bank was answered rightly, None for any other prompt.
+    question of the bank was answered rightly, None for any other prompt. ``fault`` names the faults it ran into,
+    joined by commas, ``fault_by`` who set the first. An answer that was cut has status 200 and an ``error_code``;
+    status 0 means that nothing was sent.
     """
 
     at_s: float

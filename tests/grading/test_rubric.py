@@ -158,6 +158,17 @@ def test_a_rubric_that_fails_says_where(tmp_path: Path, body: str, message: str)
         rubric.score(EVIDENCE)
 
 
+def test_faults_may_follow_a_script(tmp_path: Path) -> None:
+    """Its events become faults with windows on the local Azure's clock."""
+    source = """
+from labkit.grading.rubric import scripted
+TASK = "task1"
+def faults(secret): return scripted([{"at_s": 5, "fault": {"status": 503}}, {"at_s": 8, "clear": True}])
+def score(evidence): return []
+"""
+    assert load(written(tmp_path, source), "task1").faults("s") == [Fault(status=503, times=1, after_s=5, for_s=3)]
+
+
 def test_faults_and_probes_are_optional_and_checked(tmp_path: Path) -> None:
     """A fault may be written as a dict; ids of probes are unique."""
     score = "\ndef score(evidence): return []\n"
