@@ -1,7 +1,5 @@
 """The local Azure as one ASGI application: sends each request to its face, and each answer to the client."""
 
-import socket
-import struct
 import sys
 import time
 import traceback
@@ -14,6 +12,7 @@ from labkit.localazure import identity
 from labkit.localazure.admin import face as admin
 from labkit.localazure.console import face as console
 from labkit.localazure.errors import AzureError, internal, no_such_path
+from labkit.localazure.hangup import hang_up
 from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face
 from labkit.localazure.management import arm, cloud
@@ -188,26 +187,15 @@ def _gone(send: Send) -> bool:
 async def _cut(send: Send, receive: Receive, dropped: Dropped) -> None:
     """Close or reset the connection under the client, without an answer or in the middle of one.
 
-    ASGI has no message for that, so this reaches for uvicorn's transport. What was written before still arrives, unless
-    the connection is reset. Waiting for the disconnect keeps uvicorn from answering 500 for an application that
-    returned without a response.
+    ASGI has no message for that, so this reaches for uvicorn's transport. Waiting for the disconnect keeps uvicorn
+    from answering 500 for an application that returned without a response.
     """
     transport = getattr(_cycle(send), "transport", None)
     if transport is None:
         raise RuntimeError("A connection can only be cut under uvicorn.")
-    if dropped.reset:
-        _linger_not_at_all(transport)
-        transport.abort()
-    else:
-        transport.close()
+    hang_up(transport, dropped)
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _linger_not_at_all(transport: Any) -> None:
-    """Make the connection end with a reset (RST): with SO_LINGER on and 0 seconds a close sends nothing else."""
-    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 def _log_failure(request: Request) -> None:

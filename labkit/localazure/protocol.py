@@ -14,14 +14,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from labkit.localazure.begun import Begun
+from labkit.localazure.hangup import hang_up
 from labkit.localazure.wire import Dropped, Reply, Request, StreamReply
 
 # Larger bodies may be refused before they are read, so they go uvicorn's way.
 _SMALL_BYTES = 64 * 1024
 _CALLS = b"/openai/"
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
-}
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(200, 600)}
 
 
 class Protocol(HttpToolsProtocol):
@@ -70,8 +70,8 @@ class Protocol(HttpToolsProtocol):
     def _answer(self, body: bytes) -> None:
         try:
             begun: Begun[Reply | StreamReply] = Begun(self.app.reply(self._request(body)))
-        except Dropped:
-            self.transport.abort()
+        except Dropped as dropped:
+            hang_up(self.transport, dropped)
             return
         if begun.is_done and isinstance(begun.result, Reply) and not self.flow.write_paused:
             self._write(begun.result)

@@ -52,7 +52,13 @@ def last(azure: LocalAzure) -> Entry:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(429, RateLimitError), (500, InternalServerError), (503, InternalServerError), (408, APIStatusError)],
+    [
+        (429, RateLimitError),
+        (500, InternalServerError),
+        (503, InternalServerError),
+        (408, APIStatusError),
+        (499, APIStatusError),
+    ],
 )
 def test_status(served: LocalAzure, say: Say, status: int, error: type[Exception]) -> None:
     """The SDK's own class for the status."""
