@@ -28,8 +28,11 @@ grade: $(VENV)/test.done  ## grade a small sample class made from the solutions;
 release: $(VENV)/test.done  ## derive notebooks/ from solutions/
 	$(BIN)/labkit release
 
-bench: $(VENV)/test.done  ## measure: hot path of the local Azure, import time
+bench: $(VENV)/test.done  ## measure every claim about speed (DATA=folder of the Azure LLM traces, for the replay)
 	$(BIN)/python benchmarks/hot_path.py
+	$(BIN)/python benchmarks/endurance.py
+	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python benchmarks/replay.py $(or $(DATA),traces)
 	$(BIN)/python benchmarks/import_time.py
 
 $(VENV)/python.done:

@@ -1,0 +1,29 @@
+"""The benchmarks run: a claim about speed is worth little when its script no longer starts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options", "told"),
+    [
+        pytest.param("hot_path", ("--seconds", "0.05", "--rounds", "2"), "| chat, every prompt new |", id="hot path"),
+        pytest.param("endurance", ("--calls", "200", "--streams", "20"), "20 of 20 streams came whole", id="endurance"),
+        pytest.param("hostile", ("--requests", "150"), "150 mutated requests", id="hostile"),
+        pytest.param("replay", ("nowhere",), "skipped: there is no AzureLLMInferenceTrace_code.csv", id="replay"),
+        pytest.param("import_time", ("1",), "import labkit", id="import time"),
+    ],
+)
+def test_benchmark_runs(script: str, options: tuple[str, ...], told: str) -> None:
+    """Shortened, each one ends by itself and prints its figures; whether they are good is not for a test to say."""
+    command = [sys.executable, str(FOLDER / f"{script}.py"), *options]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=FOLDER.parent)
+    assert run.returncode in (0, 1), run.stderr
+    assert "Traceback" not in run.stderr
+    assert told in run.stdout
