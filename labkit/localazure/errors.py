@@ -11,15 +11,15 @@ Headers = Sequence[tuple[bytes, bytes]]
 class AzureError(Exception):
     """A request that gets an error for an answer.
 
-    ``code`` and ``message`` are the service's own; ``param``, ``type`` and ``extra`` (further fields of the error)
-    belong to the inference face, and ``gateway`` marks what API Management says in front of it, in a shape of its own.
-    Raised by handlers, written to the wire by ``app``.
+    ``code`` and ``message`` are the service's own; the model's API leaves many refusals without a code (None).
+    ``param``, ``type`` and ``extra`` (further fields of the error) belong to the inference face, and ``gateway`` marks
+    what API Management says in front of it, in a shape of its own. Raised by handlers, written to the wire by ``app``.
     """
 
     def __init__(
         self,
         status: int,
-        code: str,
+        code: str | None,
         message: str,
         *,
         param: str | None = None,

@@ -11,18 +11,23 @@ from labkit.catalog import Model
 from labkit.localazure.inference.contentfilter import SAFE, SAFE_ANSWER_JSON, SAFE_PROMPT_JSON, Screening
 from labkit.localazure.inference.prompt import Prompt
 from labkit.localazure.inference.simulation import Answer
+from labkit.localazure.inference.toolchoice import FunctionCall
 
 # Stands where every call has its own time and id; a quote in a text is always escaped, so no text contains it.
 STAMP = b'"created":0,"id":"?"'
 
 
 class Exchange(NamedTuple):
-    """A prompt and its answers, with what the content filter says about them."""
+    """A prompt and its answers, with what the content filter says about them.
+
+    ``legacy_calls`` is true when calls of functions are answered in the older form, as ``function_call``.
+    """
 
     model: Model
     prompt: Prompt
     answers: list[Answer]
     screening: Screening
+    legacy_calls: bool = False
 
     @property
     def filtered(self) -> bool:
@@ -35,8 +40,10 @@ class Exchange(NamedTuple):
         return SAFE_ANSWER_JSON if self.screening is SAFE else self.screening.answer.results()
 
     def finish_reason(self, answer: Answer) -> str:
-        """Why ``answer`` ends: ``stop``, ``length`` or ``content_filter``."""
-        return "content_filter" if self.filtered else answer.finish_reason
+        """Why ``answer`` ends: ``stop``, ``length``, ``tool_calls`` (or ``function_call``) or ``content_filter``."""
+        if self.filtered:
+            return "content_filter"
+        return "function_call" if self.legacy_calls and answer.finish_reason == "tool_calls" else answer.finish_reason
 
     def prompt_filter_results(self) -> list[dict[str, object]]:
         """The ``prompt_filter_results`` of the prompt."""
@@ -104,14 +111,31 @@ def _choice(exchange: Exchange, place: int) -> dict[str, Any]:
         "finish_reason": exchange.finish_reason(answer),
         "index": place,
         "logprobs": None,
-        "message": {
-            "annotations": [],
-            # A filtered answer comes without content (Microsoft Learn, concepts/content-filter, read 2026-11-22).
-            "content": None if exchange.filtered else answer.text,
-            "refusal": None,
-            "role": "assistant",
-        },
+        "message": _message(exchange, answer),
     }
+
+
+def _message(exchange: Exchange, answer: Answer) -> dict[str, Any]:
+    said = not (exchange.filtered or answer.calls)
+    message: dict[str, Any] = {
+        "annotations": [],
+        # A filtered answer comes without content (Microsoft Learn, concepts/content-filter, read 2026-11-22).
+        "content": answer.text if said else None,
+        "refusal": None,
+        "role": "assistant",
+    }
+    if answer.calls and not exchange.filtered:
+        if exchange.legacy_calls:
+            message["function_call"] = _function(answer.calls[0])
+        else:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": _function(call)} for call in answer.calls
+            ]
+    return message
+
+
+def _function(call: FunctionCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.arguments}
 
 
 @lru_cache

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from labkit.catalog import Model
-from labkit.localazure.inference import messages, parameters
+from labkit.localazure.inference import messages, parameters, tools
 from labkit.localazure.inference.parameters import (
     Body,
     Reader,
@@ -18,6 +18,9 @@ from labkit.localazure.inference.simulation import EFFORTS, Settings
 
 _MOST_ANSWERS = 128
 _MOST_STOPS = 4
+_NOTED_CHARACTERS = 200
+_TOOL_FIELDS = frozenset(("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"))
+_NOT_NOTED = ("messages", "stream", "tools", "functions")
 _INSTEAD = " Use 'max_completion_tokens' instead."
 
 
@@ -49,8 +52,11 @@ def read(body: Body) -> ChatRequest:
         raise invalid("invalid_parameter_combination", message, "stream_options")
     include_usage = options is not None and options.get("include_usage", False)
     asked = fields["messages"]
-    noted = parameters.shortened(fields, without=("messages", "stream"))
-    return ChatRequest(asked, last_user_text(asked), _settings(fields), stream, include_usage, fields, noted)
+    settings = _settings(fields)
+    noted = parameters.shortened(fields, without=_NOT_NOTED)
+    if settings.toolbox is not None:
+        noted["tools"] = ", ".join(function.name for function in settings.toolbox.functions)[:_NOTED_CHARACTERS]
+    return ChatRequest(asked, last_user_text(asked), settings, stream, include_usage, fields, noted)
 
 
 def check_model(asked: ChatRequest, model: Model) -> None:
@@ -65,6 +71,10 @@ def check_model(asked: ChatRequest, model: Model) -> None:
         for name in ("reasoning_effort", "verbosity"):
             if name in asked.fields:
                 raise unsupported_parameter(name)
+    if asked.settings.toolbox is not None and "tools" not in model.features:
+        given = ", ".join(sorted(_TOOL_FIELDS.intersection(asked.fields)))
+        # MicrosoftDocs/azure-docs#118117 (2023-12)
+        raise invalid(None, f"Unrecognized request arguments supplied: {given}")
     most, wanted = model.max_output_tokens, asked.settings.max_tokens
     if wanted is not None and wanted > most:
         name = "max_tokens" if "max_tokens" in asked.fields else "max_completion_tokens"
@@ -103,6 +113,7 @@ def _settings(fields: Mapping[str, Any]) -> Settings:
         seed=get("seed"),
         effort=get("reasoning_effort", "medium"),
         verbosity=get("verbosity", "medium"),
+        toolbox=tools.of_fields(fields) if _TOOL_FIELDS.intersection(fields) else None,
     )
 
 
@@ -131,11 +142,6 @@ def _not_simulated(*harmless: object) -> Reader:
     return read
 
 
-def _only_with_tools(name: str, value: Any) -> Any:
-    message = f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified."
-    raise invalid("invalid_value", message, name)
-
-
 def _stream_options(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise parameters.wrong_type(name, "an object", value)
@@ -157,6 +163,11 @@ _HEEDED: Mapping[str, Reader] = {
     "n": parameters.integer(1, _MOST_ANSWERS),
     "stop": parameters.strings(_MOST_STOPS),
     "seed": parameters.integer(-(2**63), 2**63 - 1),
+    "tools": tools.read_tools,
+    "tool_choice": tools.read_choice,
+    "parallel_tool_calls": parameters.boolean,
+    "functions": tools.read_functions,
+    "function_call": tools.read_function_call,
     "reasoning_effort": parameters.one_of(*EFFORTS),
     "verbosity": parameters.one_of("low", "medium", "high"),
 }
@@ -174,9 +185,6 @@ _READERS: Mapping[str, Reader] = {
     "safety_identifier": parameters.text,
     "prompt_cache_key": parameters.text,
     "prompt_cache_retention": parameters.text,
-    "tools": _not_simulated(),
-    "functions": _not_simulated(),
-    "function_call": _not_simulated("none"),
     "response_format": _not_simulated({"type": "text"}),
     "logprobs": _not_simulated(False),
     "top_logprobs": _not_simulated(0),
@@ -186,6 +194,4 @@ _READERS: Mapping[str, Reader] = {
     "prediction": _not_simulated(),
     "web_search_options": _not_simulated(),
     "data_sources": _not_simulated(),
-    "tool_choice": _only_with_tools,
-    "parallel_tool_calls": _only_with_tools,
 }

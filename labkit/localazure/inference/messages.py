@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from labkit.localazure.inference import conversation
 from labkit.localazure.inference.parameters import check_length, invalid, missing, not_one_of, wrong_type
 from labkit.localazure.inference.prompt import Message
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _MOST_MESSAGES = 2048
+_MOST_CALLS = 128
 _NEED_NO_CONTENT = ("assistant", "function")
 _PARTS = ("text", "image_url", "refusal")
 _TEXT_FIELDS = ("name", "refusal", "tool_call_id")
@@ -17,9 +19,13 @@ def check(name: str, messages: Any) -> list[Message]:
     if not isinstance(messages, list):
         raise wrong_type(name, "an array of objects", messages)
     check_length(name, messages, _MOST_MESSAGES)
+    calls = False
     for place, message in enumerate(messages):
         if not _is_plain(message):
             _check_message(message, f"{name}[{place}]")
+            calls = calls or message["role"] == "tool" or message.get("tool_calls") is not None
+    if calls:
+        conversation.check_results(messages)
     return messages
 
 
@@ -49,8 +55,12 @@ def _check_message(message: object, place: str) -> None:
             raise wrong_type(f"{place}.{name}", "a string", value)
     if role == "tool" and message.get("tool_call_id") is None:
         raise missing(f"{place}.tool_call_id")
+    if role == "function" and message.get("name") is None:
+        raise missing(f"{place}.name")
     if message.get("tool_calls") is not None:
         _check_tool_calls(message["tool_calls"], f"{place}.tool_calls")
+    if message.get("function_call") is not None:
+        _check_function(message["function_call"], f"{place}.function_call")
 
 
 def _check_content(message: Message, place: str) -> None:
@@ -85,10 +95,19 @@ def _check_part(part: object, place: str) -> None:
 def _check_tool_calls(calls: object, place: str) -> None:
     if not isinstance(calls, list):
         raise wrong_type(place, "an array of objects", calls)
+    check_length(place, calls, _MOST_CALLS)
     for number, call in enumerate(calls):
         function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
-            raise wrong_type(f"{place}[{number}].function", "an object", function)
-        for name in ("name", "arguments"):
-            if not isinstance(function.get(name), str):
-                raise wrong_type(f"{place}[{number}].function.{name}", "a string", function.get(name))
+        _check_function(function, f"{place}[{number}].function")
+        if not isinstance(call.get("id"), str):
+            raise missing(f"{place}[{number}].id")
+        if call.get("type") != "function":
+            raise not_one_of(f"{place}[{number}].type", call.get("type"), ("function",))
+
+
+def _check_function(function: object, place: str) -> None:
+    if not isinstance(function, dict):
+        raise wrong_type(place, "an object", function)
+    for name in ("name", "arguments"):
+        if not isinstance(function.get(name), str):
+            raise wrong_type(f"{place}.{name}", "a string", function.get(name))

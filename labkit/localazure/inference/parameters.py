@@ -5,6 +5,7 @@ Wordings and codes as captured from the real service in public issues: ``empty_a
 the others follow OpenAI's published API reference, read 2026-11-22.
 """
 
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ Body = Mapping[str, Any]
 Reader = Callable[[str, Any], Any]
 
 _SHOWN_CHARACTERS = 100
-_NOTED_CHARACTERS = 200
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _NOTED_CHARACTERS = 200
 # Ours; deeper ones could not be written as JSON again.
 _MOST_LEVELS = 100
 
@@ -31,8 +33,8 @@ _TYPE_NAMES = (
 )
 
 
-def invalid(code: str, message: str, param: str | None = None) -> AzureError:
-    """A 400 of the model's API: ``invalid_request_error``."""
+def invalid(code: str | None, message: str, param: str | None = None) -> AzureError:
+    """A 400 of the model's API: ``invalid_request_error``. Many of them have no ``code``."""
     return AzureError(400, code, message, param=param, type="invalid_request_error")
 
 
@@ -105,10 +107,15 @@ def read_fields(body: Body, readers: Mapping[str, Reader], place: str = "") -> d
 def shortened(fields: Body, *, without: Collection[str]) -> dict[str, Any]:
     """The ``fields`` for the journal, all but ``without``: numbers as they are, everything else as a short text."""
     return {
-        name: value if isinstance(value, bool | int | float) else str(value)[:_NOTED_CHARACTERS]
+        name: value if isinstance(value, bool | int | float) else _noted(value)
         for name, value in fields.items()
         if name not in without
     }
+
+
+def _noted(value: object) -> str:
+    # Not str(): what a student sends may be megabytes of lists in lists.
+    return (value if isinstance(value, str) else _SHORT.repr(value))[:_NOTED_CHARACTERS]
 
 
 def number(low: float, high: float) -> Reader:

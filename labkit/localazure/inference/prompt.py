@@ -10,6 +10,7 @@ import orjson
 from labkit import tokens
 from labkit.catalog import Model
 from labkit.localazure.inference.parameters import invalid
+from labkit.localazure.inference.tools import ToolBox
 
 Message = dict[str, Any]
 
@@ -22,7 +23,8 @@ class Prompt(NamedTuple):
     """What a model is given. Words are casefolded, as ``str.casefold`` and ``str.split`` make them.
 
     ``words`` are all of them, ``user_words`` what users wrote, ``last_words`` the last user message's,
-    ``system_words`` the system's and the developer's. Equal messages have equal digests.
+    ``system_words`` the system's and the developer's. ``tool_results`` are name and result of the functions that were
+    called since the last user message. Equal messages have equal digests.
     """
 
     tokens: int
@@ -34,13 +36,15 @@ class Prompt(NamedTuple):
     last_user_text: str
     system_text: str
     digest: str
+    tool_results: tuple[tuple[str, str], ...] = ()
 
 
-def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
-    """The prompt that ``messages`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
+def prompt_of(messages: Sequence[Message], model: Model, toolbox: ToolBox | None = None) -> Prompt:
+    """The prompt that ``messages`` and ``toolbox`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
 
     The messages are well formed: ``messages.read`` checked them.
     """
+    called = False
     words: list[str] = []
     user_words: list[str] = []
     last_words: list[str] = []
@@ -63,6 +67,10 @@ def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
         elif role in ("system", "developer"):
             system_words += said_words
             system_texts.append(said)
+        elif role != "assistant":
+            called = True
+    if toolbox is not None:
+        prompt_tokens += toolbox.tokens(model.encoding)
     return Prompt(
         prompt_tokens + _PRIMING,
         characters,
@@ -73,6 +81,7 @@ def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
         last_user_text,
         "\n".join(system_texts),
         blake2b(orjson.dumps(messages, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest(),
+        _tool_results(messages) if called else (),
     )
 
 
@@ -82,6 +91,20 @@ def last_user_text(messages: Sequence[Message]) -> str:
         if message["role"] == "user":
             return tokens.content_text(message["content"])
     return ""
+
+
+def _tool_results(messages: Sequence[Message]) -> tuple[tuple[str, str], ...]:
+    names: dict[object, str] = {}
+    results: list[tuple[str, str]] = []
+    for message in messages:
+        if message["role"] == "user":
+            results.clear()
+        for call in message.get("tool_calls") or ():
+            names[call["id"]] = call["function"]["name"]
+        if message["role"] in ("tool", "function"):
+            name = message.get("name") or names.get(message.get("tool_call_id"), "")
+            results.append((name, tokens.content_text(message.get("content"))))
+    return tuple(results)
 
 
 def _tokens(message: Message, said: str, encoding: str) -> int:

@@ -82,14 +82,16 @@ class Reading:
             raise refusals.wrong_operation(routes.CHAT, model)
         refusals.check_version(version, model)
         chat_request.check_model(self.asked, model)
-        prompt, settings = prompt_of(self.asked.messages, model), self.asked.settings
+        prompt, settings = prompt_of(self.asked.messages, model, self.asked.settings.toolbox), self.asked.settings
         estimated_tokens = estimate_tokens(prompt.characters, settings.max_tokens, settings.n)
         return Judged(prompt, screen(prompt.words, prompt.user_words), estimated_tokens)
 
     def _answer(self, judged: Judged, model: Model, simulation: Simulation, before: int) -> Outcome:
         answers = simulation.answers(model, judged.prompt, self.asked.settings, before)
-        exchange = Exchange(model, judged.prompt, answers, judged.screening)
-        said = "\x00".join([each.text for each in answers]).encode("utf-8", "replace")
+        toolbox = self.asked.settings.toolbox
+        legacy_calls = toolbox is not None and toolbox.legacy
+        exchange = Exchange(model, judged.prompt, answers, judged.screening, legacy_calls)
+        said = "\x00".join([each.said for each in answers]).encode("utf-8", "replace")
         return Outcome(
             exchange=exchange,
             completion_tokens=sum([each.completion_tokens for each in answers]),

@@ -21,9 +21,11 @@ from typing import Literal, NamedTuple
 from labkit import bank, tokens
 from labkit.bank import Question
 from labkit.catalog import Model
-from labkit.localazure.inference import latency, wording
+from labkit.localazure.inference import latency, toolchoice, wording
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.prompt import Prompt
+from labkit.localazure.inference.toolchoice import FunctionCall
+from labkit.localazure.inference.tools import ToolBox
 from labkit.localazure.inference.wording import Length
 
 # How far a repetition above temperature 0 may move a question's difficulty, at temperature 1 and more.
@@ -52,10 +54,13 @@ class Settings(NamedTuple):
     seed: int | None = None
     effort: str = "medium"
     verbosity: str = "medium"
+    toolbox: ToolBox | None = None
 
 
 class Answer(NamedTuple):
-    """One answer. ``completion_tokens`` includes the hidden ``reasoning_tokens``.
+    """One answer: a text, or ``calls`` of functions and an empty one.
+
+    ``completion_tokens`` includes the hidden ``reasoning_tokens``.
 
     ``right`` says whether it gives the right answer to a question of the bank, None when it answers none of them.
     """
@@ -63,9 +68,15 @@ class Answer(NamedTuple):
     text: str
     completion_tokens: int
     reasoning_tokens: int
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
     latency: Latency
     right: bool | None = None
+    calls: tuple[FunctionCall, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """The text, or the calls in words, to tell answers apart by."""
+        return self.text or ";".join(f"{call.name}({call.arguments})" for call in self.calls)
 
 
 class Simulation:
@@ -120,12 +131,17 @@ class Simulation:
         repetition = number if settings.temperature > 0 else 0
         draw = self._digest(prompt.digest, model.name, repetition, settings.seed)
         question = bank.find_words(prompt.last_words[:_SEARCHED_WORDS])
-        if question is None:
+        hidden = _hidden_tokens(question, settings, draw) if model.is_reasoning else 0
+        if settings.toolbox is not None and (calls := toolchoice.calls(settings.toolbox, prompt, draw)):
+            return _calling(calls, hidden, model, prompt, settings, draw)
+        if prompt.tool_results:
+            language = wording.language_of(prompt.last_user_text, prompt.system_text)
+            text = wording.from_results(prompt.tool_results, language, draw)
+        elif question is None:
             text = _generic(prompt, settings, draw)
         else:
             right = self.is_right(model, question, settings, repetition)
             text = wording.to_question(question, right, _length(prompt, settings), draw)
-        hidden = _hidden_tokens(question, settings, draw) if model.is_reasoning else 0
         answer = _cut(text, hidden, model, prompt, settings, draw)
         # Judged by its text, as any reader would: an answer cut off before its point is not right.
         return answer if question is None else answer._replace(right=_is_right(question, answer.text))
@@ -167,6 +183,17 @@ def _cut(text: str, hidden: int, model: Model, prompt: Prompt, settings: Setting
         text = tokens.decode(tokens.encode(text, model.encoding)[:visible], model.encoding)
     taken = latency.simulated(model, prompt.tokens, hidden + visible, hidden, draw[6])
     return Answer(text, hidden + visible, hidden, finish_reason, taken)
+
+
+def _calling(
+    calls: tuple[FunctionCall, ...], hidden: int, model: Model, prompt: Prompt, settings: Settings, draw: bytes
+) -> Answer:
+    """The answer that calls functions; its last arguments are cut where the most tokens it may have are used up."""
+    limit = model.max_output_tokens if settings.max_tokens is None else settings.max_tokens
+    hidden = min(hidden, limit)
+    calls, visible, whole = toolchoice.limited(calls, limit - hidden, model.encoding)
+    taken = latency.simulated(model, prompt.tokens, hidden + visible, hidden, draw[6])
+    return Answer("", hidden + visible, hidden, "tool_calls" if whole else "length", taken, calls=calls)
 
 
 # The answers to the bank's questions are few, and judging one is more work than the rest of making it.

@@ -6,6 +6,7 @@ chunk with the usage; then ``[DONE]``. All chunks with choices share one id.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from labkit.localazure.inference.simulation import Answer
 _DONE = b"data: [DONE]\n\n"
 _KIND = "chat.completion.chunk"
 _PIECE = re.compile(r"\s*\S+|\s+")
+_ARGUMENT_PIECE = re.compile(r"\w{1,12}|\W{1,3}")
 # A stand-in for the text of a chunk: no model writes it.
 _TEXT = "\x00"
 
@@ -57,13 +59,29 @@ def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_u
         return _event({**frame, "usage": None} if with_usage else frame, stamp)
 
     results = exchange.answer_results
-    made = [chunk({"content": "", "refusal": None, "role": "assistant"}, {})]
-    if not exchange.filtered:
+    said = None if answer.calls else ""
+    made = [chunk({"content": said, "refusal": None, "role": "assistant"}, {})]
+    if answer.calls and not exchange.filtered:
+        made += [chunk(delta, {}) for delta in _call_deltas(answer, legacy=exchange.legacy_calls)]
+    elif not exchange.filtered:
         # Only the text differs between these chunks, so the rest is written once.
         start, _, end = chunk({"content": _TEXT}, results).partition(orjson.dumps(_TEXT))
         made += [start + orjson.dumps(piece) + end for piece in pieces(answer.text)]
     made.append(chunk({}, results if exchange.filtered else {}, exchange.finish_reason(answer)))
     return made
+
+
+def _call_deltas(answer: Answer, *, legacy: bool) -> Iterator[dict[str, Any]]:
+    """The calls of functions piece by piece: first the name with no arguments, then the JSON of the arguments."""
+    for index, call in enumerate(answer.calls):
+        begun: dict[str, Any] = {"name": call.name, "arguments": ""}
+        if legacy:
+            yield {"function_call": begun}
+        else:
+            yield {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": begun}]}
+        for piece in _ARGUMENT_PIECE.findall(call.arguments):
+            more = {"arguments": piece}
+            yield {"function_call": more} if legacy else {"tool_calls": [{"index": index, "function": more}]}
 
 
 def _event(document: object, stamp: bytes = STAMP) -> bytes:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from labkit.bank import Question
+from labkit.localazure.inference.readable import readable
 from labkit.localazure.inference.spelling import spellings
 
 # "ó" is left out: Spanish and Portuguese have it, too.
@@ -18,6 +19,7 @@ _POLISH_LETTERS = frozenset("ąćęłńśźżĄĆĘŁŃŚŹŻ")
 _TOPIC_WORDS = 8
 _TOPIC_CHARACTERS = 60
 _LANGUAGE_CHARACTERS = 1_000
+_MOST_RESULTS = 10
 _NO_TOPIC = {"en": "your message", "pl": "twoja wiadomość"}
 
 
@@ -72,6 +74,16 @@ def to_anything(prompt: str, language: str, length: Length, draw: bytes) -> str:
         return _definition(prompt, language) or _pick(words["short"], draw[0]).replace("{topic}", topic)
     opener = _definition(prompt, language) or _pick(words["opener"], draw[0]).replace("{topic}", topic)
     return " ".join((opener, *_points(words, draw), _pick(words["closer"], draw[4])))
+
+
+def from_results(results: Sequence[tuple[str, str]], language: str, draw: bytes) -> str:
+    """An answer that says what the called functions gave: name and result of each."""
+    template = _pick(_WORDS[language]["result"], draw[0])
+    said = [
+        template.replace("{name}", name or "tool").replace("{result}", readable(result))
+        for name, result in results[:_MOST_RESULTS]
+    ]
+    return " ".join(said)
 
 
 def _points(words: dict[str, Any], draw: bytes) -> list[str]:
