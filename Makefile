@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+AZ     := .venv-az
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test grade release bench
+.PHONY: help lab test test-az grade release bench
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/lab.done  ## open the workbook in JupyterLab on the local Azure (LAB_ARGS=--no-browser …)
 	@$(BIN)/labkit lab $(LAB_ARGS)
@@ -20,6 +21,9 @@ test: $(VENV)/test.done  ## run every check: lint, types, tests, solved notebook
 	$(BIN)/labkit release --check
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	LABKIT_STRICT=1 $(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env -W default solutions
+
+test-az: $(VENV)/test.done $(AZ)/az.done  ## drive the local Azure with the real Azure CLI (installs it: 700 MB)
+	$(BIN)/python -m pytest tests/azurecli
 
 grade: $(VENV)/test.done  ## grade a small sample class made from the solutions; the reports are in grades/
 	$(BIN)/labkit sample sample
@@ -47,4 +51,10 @@ $(VENV)/lab.done: $(VENV)/python.done pyproject.toml constraints.txt
 
 $(VENV)/test.done: $(VENV)/lab.done
 	$(PIP) --editable '.[test]'
+	@touch $@
+
+# In an environment of its own: the Azure CLI pins other releases of the SDKs than the course does.
+$(AZ)/az.done:
+	$(PYTHON) -m venv $(AZ)
+	$(AZ)/bin/python -m pip --disable-pip-version-check install --quiet azure-cli==2.91.0
 	@touch $@

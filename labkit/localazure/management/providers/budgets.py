@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TYPE = "Microsoft.Consumption/budgets"
 _GRAINS_MONTHS = {"Monthly": 1, "Quarterly": 3, "Annually": 12}
 _BILLING_GRAINS = ("BillingMonth", "BillingQuarter", "BillingAnnual")
+# `az consumption budget create` writes these and the category in lower case (azure-cli 2.91.0).
+_GRAINS = {grain.lower(): grain for grain in (*_GRAINS_MONTHS, *_BILLING_GRAINS)}
 _OPERATORS = ("EqualTo", "GreaterThan", "GreaterThanOrEqualTo")
 _NOTIFICATIONS = 5
 _THRESHOLD_PERCENT = (0, 1_000)
@@ -36,11 +38,11 @@ def prepare(draft: Draft) -> Document:
     amount = number(properties.get("amount"))
     if amount is None or amount <= 0:
         raise _refused(f"The amount '{properties.get('amount')}' is invalid. It is required, and greater than zero.")
-    if properties.get("category") != "Cost":
+    if text(properties.get("category")).lower() != "cost":
         raise _refused(f"The category '{properties.get('category')}' is invalid. It is Cost.")
-    grain = text(properties.get("timeGrain"))
-    if grain not in (*_GRAINS_MONTHS, *_BILLING_GRAINS):
-        choices = ", ".join((*_GRAINS_MONTHS, *_BILLING_GRAINS))
+    grain = _GRAINS.get(text(properties.get("timeGrain")).lower())
+    if grain is None:
+        choices = ", ".join(_GRAINS.values())
         raise _refused(f"The timeGrain '{properties.get('timeGrain')}' is invalid. It is one of: {choices}.")
     stored = {
         "category": "Cost",
