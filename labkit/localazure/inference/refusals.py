@@ -54,7 +54,7 @@ def check_version(version: str, model: Model) -> None:
 
 
 def over_limit(refusal: Refusal, limiter: Limiter, operation: str, version: str, estimate: int) -> AzureError:
-    """The 429 of a deployment whose minute or window is used up (vanderschaarlab/climb#1, 2023-10)."""
+    """The 429 of a deployment whose minute or window is used up (vanderschaarlab/climb#1, 2025-01)."""
     after_s = refusal.retry_after_s
     message = _exceeded(operation, version, refusal.kind, f"Please retry after {_seconds(after_s)}.")
     if refusal.too_big:

@@ -102,7 +102,7 @@ def _check_quota(draft: Draft, account: Account, model: Model, sku: str, capacit
         return
     used = models.used_ktpm(draft.azure, account.location, sku, model)
     quota = models.quota_name(sku, model)
-    # Azure-Samples/azure-openai-rag-workshop#40 (2024): the service's own words, slips included.
+    # Azure-Samples/azure-openai-rag-workshop#40 (2024-11): the service's own words, slips included.
     raise bad_request(
         f"This operation require {capacity - (used - others)} new capacity in quota {quota}, which is bigger than the "
         f"current available capacity {max(0, limit - used)}. The current quota usage is {used} and the quota limit is "
