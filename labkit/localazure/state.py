@@ -2,6 +2,7 @@
 
 from labkit.localazure.clock import Clock
 from labkit.localazure.console.recent import Recent
+from labkit.localazure.database import Database
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
 from labkit.localazure.inference.limits import Limits
@@ -11,7 +12,7 @@ from labkit.localazure.journal import Journal
 from labkit.localazure.management.providers.accounts import create_default as create_account
 from labkit.localazure.resources import ResourceStore
 from labkit.localazure.secrets import Secrets
-from labkit.localazure.telemetry.ingestion import Telemetry
+from labkit.localazure.telemetry.store import Telemetry
 from labkit.localazure.usage import Usage
 
 
@@ -19,8 +20,9 @@ class Azure:
     """One local Azure without its server: clock, seed, resources, journal, usage, faults, limits, identity, telemetry.
 
     ``url`` is where it is served, once it is (resources name it as their endpoint). ``provisioning_s`` is how long
-    a deployment takes on the clock. ``quota_ktpm`` replaces the catalogue's quota of every model. The course's account
-    exists from the start; the admin secret and the lab key open ``/labkit``.
+    a deployment takes on the clock. ``quota_ktpm`` replaces the catalogue's quota of every model. ``database`` keeps
+    telemetry; it is in memory unless one is given, which whoever gave it closes. The course's account exists from the
+    start; the admin secret and the lab key open ``/labkit``.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Azure:
         provisioning_s: float = 0.0,
         quota_ktpm: int | None = None,
         secrets: Secrets | None = None,
+        database: Database | None = None,
     ) -> None:
         self.clock = clock
         self.seed = seed
@@ -39,6 +42,7 @@ class Azure:
         self.provisioning_s = provisioning_s
         self.quota_ktpm = quota_ktpm
         self.url = "http://127.0.0.1"
+        self.database = Database() if database is None else database
         self.resources = ResourceStore(clock)
         self.journal = Journal()
         self.usage = Usage()
@@ -49,7 +53,7 @@ class Azure:
         self.responses = ResponseStore()
         self.secrets = secrets or Secrets.fresh()
         self.identity = Identity(clock, self.secrets)
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(clock, self.database)
         create_account(self)
 
     def advance(self, delay_s: float) -> None:

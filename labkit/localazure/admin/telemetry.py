@@ -3,7 +3,7 @@
 from labkit.localazure.admin.asked import Asked
 from labkit.localazure.errors import AzureError
 from labkit.localazure.state import Azure
-from labkit.localazure.telemetry.envelopes import TABLES
+from labkit.localazure.telemetry.columns import TABLES
 from labkit.localazure.wire import Reply, json_reply
 
 

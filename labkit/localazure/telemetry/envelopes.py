@@ -5,7 +5,8 @@ Column names and meanings: Microsoft Learn, azure-monitor/app/data-model-complet
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 Row = dict[str, Any]
 
@@ -16,6 +17,11 @@ _COLUMNS_OF_TAGS = {
     "operation_SyntheticSource": "ai.operation.syntheticSource",
     "session_Id": "ai.session.id",
     "user_Id": "ai.user.id",
+    "user_AuthenticatedId": "ai.user.authUserId",
+    "user_AccountId": "ai.user.accountId",
+    "client_Type": "ai.device.type",
+    "client_Model": "ai.device.model",
+    "client_OS": "ai.device.osVersion",
     "application_Version": "ai.application.ver",
     "cloud_RoleName": "ai.cloud.role",
     "cloud_RoleInstance": "ai.cloud.roleInstance",
@@ -32,6 +38,21 @@ _DATA_CHARACTERS = 8_192
 _MESSAGE_CHARACTERS = 32_768
 _KEY_CHARACTERS = 150
 _MAX_PROPERTIES = 200
+_MAX_INT = 2**31 - 1
+# microsoft/ApplicationInsights-Java, class DurationBucketizer, read 2026-11-25.
+_BUCKETS = (
+    (250, "<250ms"),
+    (500, "250ms-500ms"),
+    (1_000, "500ms-1sec"),
+    (3_000, "1sec-3sec"),
+    (7_000, "3sec-7sec"),
+    (15_000, "7sec-15sec"),
+    (30_000, "15sec-30sec"),
+    (60_000, "30sec-1min"),
+    (120_000, "1min-2min"),
+    (300_000, "2min-5min"),
+)
+_LONGEST = ">=5min"
 # Items that exporters send for the service itself; it does not show them to anybody.
 _HIDDEN_METRICS = ("_OTELRESOURCE_", "_APPRESOURCEPREVIEW_")
 
@@ -61,7 +82,7 @@ def rows(envelope: object) -> list[tuple[str, Row]]:
 def _common(envelope: Mapping[str, Any], base: Mapping[str, Any]) -> Row:
     given = envelope.get("tags")
     tags = given if isinstance(given, dict) else {}
-    row: Row = {"timestamp": _text(envelope.get("time"))}
+    row: Row = {"timestamp": _time(envelope.get("time"))}
     row |= {column: _text(tags.get(tag)) for column, tag in _COLUMNS_OF_TAGS.items()}
     row["customDimensions"] = _properties(base.get("properties"))
     row["customMeasurements"] = _measurements(base.get("measurements"))
@@ -77,7 +98,7 @@ def _request(base: Mapping[str, Any]) -> Row:
         "source": _text(base.get("source")),
         "resultCode": _text(base.get("responseCode")),
         "success": base.get("success", True) is not False,
-        "duration": duration_ms(base.get("duration")),
+        **_duration(base),
     }
 
 
@@ -90,8 +111,13 @@ def _dependency(base: Mapping[str, Any]) -> Row:
         "data": _text(base.get("data"), _DATA_CHARACTERS),
         "resultCode": _text(base.get("resultCode")),
         "success": base.get("success", True) is not False,
-        "duration": duration_ms(base.get("duration")),
+        **_duration(base),
     }
+
+
+def _duration(base: Mapping[str, Any]) -> Row:
+    took_ms = duration_ms(base.get("duration"))
+    return {"duration": took_ms, "performanceBucket": _bucket(took_ms)}
 
 
 def _trace(base: Mapping[str, Any]) -> Row:
@@ -144,7 +170,7 @@ def _metric(point: Mapping[str, Any]) -> Row:
     return {
         "name": _text(point.get("name")),
         "value": total,
-        "valueCount": count if isinstance(count, int) and count > 0 else 1,
+        "valueCount": min(count, _MAX_INT) if isinstance(count, int) and count > 0 else 1,
         "valueSum": total,
         "valueMin": _number(point.get("min"), total),
         "valueMax": _number(point.get("max"), total),
@@ -159,7 +185,6 @@ _TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], Row]]] = {
     "ExceptionData": ("exceptions", _exception),
     "EventData": ("customEvents", _event),
 }
-TABLES = (*(table for table, _ in _TABLES.values()), "customMetrics", "performanceCounters")
 
 
 def duration_ms(given: object) -> float:
@@ -180,13 +205,18 @@ def _number(given: object, default: float = 0.0) -> float:
     return float(given) if isinstance(given, int | float) and not isinstance(given, bool) else default
 
 
+def _bucket(duration_ms: float) -> str:
+    """The performance bucket that a duration falls into."""
+    return next((name for below_ms, name in _BUCKETS if duration_ms < below_ms), _LONGEST)
+
+
 def _severity(base: Mapping[str, Any]) -> int | None:
     """0 (verbose) to 4 (critical); exporters send the number or its name."""
     level = base.get("severityLevel")
     names = ("verbose", "information", "warning", "error", "critical")
     if isinstance(level, str) and level.lower() in names:
         return names.index(level.lower())
-    return level if isinstance(level, int) and not isinstance(level, bool) else None
+    return level if isinstance(level, int) and not isinstance(level, bool) and 0 <= level < len(names) else None
 
 
 def _properties(given: object) -> dict[str, str]:
@@ -202,4 +232,20 @@ def _measurements(given: object) -> dict[str, float]:
 def _item_count(sample_rate: object) -> int:
     """How many items this one stands for, when the exporter kept only a percentage of them."""
     rate = _number(sample_rate, 100.0)
-    return max(1, round(100.0 / rate)) if rate > 0 else 1
+    return min(_MAX_INT, max(1, round(100.0 / rate))) if rate > 0 else 1
+
+
+def _time(given: object) -> str:
+    """A time in UTC as the tables take it; ``BadEnvelope`` when it is missing or none. The wording is ours."""
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
+        utc = moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+        return utc.astimezone(UTC).isoformat() if utc is not None else _no_time(given)
+    except (ValueError, OverflowError):
+        return _no_time(given)
+
+
+def _no_time(given: object) -> NoReturn:
+    if given is None:
+        raise BadEnvelope("Field 'time' on type 'Envelope' is required.")
+    raise BadEnvelope(f"Field 'time' on type 'Envelope' is no time: {str(given)[:50]!r}. It is ISO 8601, in UTC.")

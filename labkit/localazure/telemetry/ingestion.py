@@ -1,90 +1,19 @@
-"""Application Insights' ingestion: takes what telemetry exporters send and keeps it in tables."""
+"""Application Insights' ingestion endpoints: take what telemetry exporters send."""
 
+import asyncio
 import zlib
-from collections import deque
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 
 from labkit.localazure.errors import AzureError, no_such_path, too_large
-from labkit.localazure.telemetry.envelopes import TABLES, BadEnvelope, Row, rows
+from labkit.localazure.telemetry.store import Telemetry
 from labkit.localazure.wire import MIB, Reply, Request, json_reply
 
 if TYPE_CHECKING:
     from labkit.localazure.state import Azure
 
 _BODY_LIMIT = 16 * MIB
-_ROWS_PER_TABLE = 20_000
-_BYTES_PER_TABLE = 32 * MIB
-
-
-class _Table:
-    """The last rows of one table, kept as JSON: smaller than Python objects, and its size is known."""
-
-    def __init__(self, capacity: int, capacity_bytes: int) -> None:
-        self.count = 0
-        self._rows: deque[bytes] = deque()
-        self._bytes = 0
-        self._capacity = capacity
-        self._capacity_bytes = capacity_bytes
-
-    def add(self, row: Row) -> None:
-        """Keep ``row``, and let the oldest rows go when there is no room."""
-        written = orjson.dumps(row)
-        self._rows.append(written)
-        self._bytes += len(written)
-        self.count += 1
-        while len(self._rows) > self._capacity or self._bytes > self._capacity_bytes:
-            self._bytes -= len(self._rows.popleft())
-
-    def after(self, number: int) -> list[bytes]:
-        """The rows after the first ``number`` there ever were, oldest first."""
-        kept = list(self._rows)
-        return kept[max(0, number - (self.count - len(kept))) :]
-
-
-class Telemetry:
-    """The tables of every Application Insights component, and the instrumentation keys that may write to them.
-
-    Each table keeps its last ``capacity`` rows, and no more than ``capacity_bytes`` of them.
-    """
-
-    def __init__(self, capacity: int = _ROWS_PER_TABLE, capacity_bytes: int = _BYTES_PER_TABLE) -> None:
-        self._components: dict[str, dict[str, str]] = {}
-        self._tables = {table: _Table(capacity, capacity_bytes) for table in TABLES}
-
-    def allow(self, instrumentation_key: str, app_id: str, app_name: str) -> None:
-        """Accept telemetry that carries ``instrumentation_key``, for the component ``app_name``."""
-        self._components[instrumentation_key.lower()] = {"appId": app_id, "appName": app_name}
-
-    def refuse(self, instrumentation_key: str) -> None:
-        """Accept no more telemetry with ``instrumentation_key``; what came before stays."""
-        self._components.pop(instrumentation_key.lower(), None)
-
-    def add(self, envelope: object) -> None:
-        """Store the rows in ``envelope``; ``BadEnvelope`` says why it is refused."""
-        key = envelope.get("iKey") if isinstance(envelope, dict) else None
-        component = self._components.get(key.lower()) if isinstance(key, str) else None
-        if component is None:
-            # dmolokanov/appinsights-rs#221 (2021-10).
-            raise BadEnvelope("Invalid instrumentation key")
-        for name, row in rows(envelope):
-            table = self._tables[name]
-            item = uuid5(NAMESPACE_URL, f"{name}#{table.count + 1}")
-            table.add({**row, **component, "iKey": key, "itemId": str(item)})
-
-    def rows(self, table: str, *, after: int = 0) -> list[Row]:
-        """The rows of ``table`` after its first ``after`` ones, oldest first; KeyError when there is no such table."""
-        return [orjson.loads(row) for row in self._tables[table].after(after)]
-
-    def rows_json(self, table: str, *, after: int = 0) -> bytes:
-        """The same rows as a JSON array."""
-        return b"[" + b",".join(self._tables[table].after(after)) + b"]"
-
-    def count(self, table: str) -> int:
-        """How many rows ``table`` has ever had; pass it as ``after`` to get only what is new."""
-        return self._tables[table].count
 
 
 async def answer(azure: "Azure", request: Request) -> Reply:
@@ -99,18 +28,16 @@ async def answer(azure: "Azure", request: Request) -> Reply:
     if request.method != "POST":
         raise AzureError(405, "405", f"Method {request.method} is not allowed; use POST.")
     body = await request.body(_BODY_LIMIT)
-    if b"gzip" in request.headers.get(b"content-encoding", b""):
+    if b"gzip" in request.headers.get(b"content-encoding", b"").lower():
         body = _unzip(body)
-    return _track(azure.telemetry, _items(body))
+    # Reading and storing a large batch takes a while, and the first one loads duckdb: other requests go on meanwhile.
+    return await asyncio.to_thread(_track, azure.telemetry, body)
 
 
-def _track(telemetry: Telemetry, items: list[Any]) -> Reply:
-    errors = []
-    for index, item in enumerate(items):
-        try:
-            telemetry.add(item)
-        except BadEnvelope as reason:
-            errors.append({"index": index, "statusCode": 400, "message": str(reason)})
+def _track(telemetry: Telemetry, body: bytes) -> Reply:
+    items = _items(body)
+    refused = telemetry.add_all(items)
+    errors = [{"index": index, "statusCode": 400, "message": str(reason)} for index, reason in refused.items()]
     accepted = len(items) - len(errors)
     # All refused is 400, some refused 206: dmolokanov/appinsights-rs#221 (2021-10) and FACTS of the exporters.
     status = 200 if not errors else 206 if accepted else 400

@@ -86,7 +86,11 @@ def test_telemetry_is_read_by_table(call: Caller, lab: Callable[..., Answer]) ->
     """An overview, one table, and only what is new."""
     call.azure.telemetry.allow("key", "app", "appi")
     for name in ("a", "b"):
-        event = {"iKey": "key", "data": {"baseType": "EventData", "baseData": {"name": name}}}
+        event = {
+            "iKey": "key",
+            "time": "2026-11-22T12:00:00Z",
+            "data": {"baseType": "EventData", "baseData": {"name": name}},
+        }
         call.azure.telemetry.add(event)
     assert lab("GET", "telemetry").json["tables"]["customEvents"] == 2
     page = lab("GET", "telemetry/customEvents", after=1).json

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from labkit.localazure import LocalAzure
-from labkit.localazure.telemetry.envelopes import TABLES, duration_ms
-from labkit.localazure.telemetry.ingestion import Telemetry
+from labkit.localazure.clock import ManualClock
+from labkit.localazure.database import Database
+from labkit.localazure.telemetry.columns import TABLES
+from labkit.localazure.telemetry.envelopes import duration_ms
+from labkit.localazure.telemetry.store import Telemetry
 from tests.localazure.conftest import Answer, Caller
 
 Arm = Callable[..., Answer]
@@ -220,9 +223,9 @@ def test_long_texts_are_cut_as_the_service_cuts_them(call: Caller, key: str) -> 
     assert {len(name): len(value) for name, value in row["customDimensions"].items()} == {150: 8_192}
 
 
-def test_tables_are_bounded_and_can_be_read_on(key: str) -> None:
+def test_tables_are_bounded_and_can_be_read_on(clock: ManualClock, key: str) -> None:
     """A table keeps its last rows; ``after`` counts all there ever were."""
-    telemetry = Telemetry(capacity=3)
+    telemetry = Telemetry(clock, Database(), capacity=3)
     telemetry.allow(key, "app", "appi")
     for number in range(5):
         telemetry.add(envelope(key, "EventData", name=str(number)))
@@ -232,9 +235,9 @@ def test_tables_are_bounded_and_can_be_read_on(key: str) -> None:
     assert len({row["itemId"] for row in telemetry.rows("customEvents")}) == 3
 
 
-def test_tables_are_bounded_in_bytes_too(key: str) -> None:
+def test_tables_are_bounded_in_bytes_too(clock: ManualClock, key: str) -> None:
     """Few large rows must not fill the memory either."""
-    telemetry = Telemetry(capacity_bytes=50_000)
+    telemetry = Telemetry(clock, Database(), capacity_bytes=50_000)
     telemetry.allow(key, "app", "appi")
     for number in range(10):
         telemetry.add(envelope(key, "MessageData", message=str(number) + "x" * 20_000))

@@ -78,7 +78,7 @@ def show(azure: "Azure", resource: Resource) -> Document:
 
 def saved(azure: "Azure", resource: Resource) -> None:
     """Let telemetry with the component's key in."""
-    azure.telemetry.allow(instrumentation_key(resource), application_id(resource), resource.name)
+    azure.telemetry.allow(instrumentation_key(resource), application_id(resource), resource.name, resource.id)
 
 
 def removed(azure: "Azure", resource: Resource) -> None:

@@ -1,0 +1,103 @@
+"""Telemetry as the other parts of the local Azure see it: who may send it, what arrived, and queries over it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from labkit.localazure.clock import Clock
+from labkit.localazure.database import Database
+from labkit.localazure.telemetry.envelopes import BadEnvelope, rows
+from labkit.localazure.telemetry.tables import Row, Tables
+from labkit.localazure.wire import MIB
+
+_ROWS_PER_TABLE = 20_000
+_BYTES_PER_TABLE = 32 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """An Application Insights component that telemetry may be sent to."""
+
+    instrumentation_key: str
+    app_id: str
+    name: str
+    resource_id: str
+
+    def columns(self) -> Row:
+        """What each of its rows says about it."""
+        return {
+            "appId": self.app_id,
+            "appName": self.name,
+            "iKey": self.instrumentation_key,
+            "_ResourceId": self.resource_id.lower(),
+        }
+
+
+class Telemetry:
+    """The tables of every Application Insights component, and the instrumentation keys that may write to them.
+
+    Each table keeps its last ``capacity`` rows, and no more than ``capacity_bytes`` of them.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        database: Database,
+        *,
+        capacity: int = _ROWS_PER_TABLE,
+        capacity_bytes: int = _BYTES_PER_TABLE,
+    ) -> None:
+        self._clock = clock
+        self._database = database
+        self._components: dict[str, Component] = {}
+        self._tables = Tables(database, capacity, capacity_bytes)
+
+    def allow(self, instrumentation_key: str, app_id: str, app_name: str, resource_id: str = "") -> None:
+        """Accept telemetry that carries ``instrumentation_key``, for the component ``app_name``."""
+        key = instrumentation_key.lower()
+        self._components[key] = Component(instrumentation_key, app_id, app_name, resource_id)
+
+    def refuse(self, instrumentation_key: str) -> None:
+        """Accept no more telemetry with ``instrumentation_key``; what came before stays."""
+        self._components.pop(instrumentation_key.lower(), None)
+
+    def add(self, envelope: object) -> None:
+        """Store the rows in ``envelope``; ``BadEnvelope`` says why it is refused."""
+        for refusal in self.add_all([envelope]).values():
+            raise refusal
+
+    def add_all(self, envelopes: Iterable[object]) -> dict[int, BadEnvelope]:
+        """Store the rows in ``envelopes``, in one go; returns why some are refused, by their place in the list."""
+        batch: dict[str, list[Row]] = {}
+        refused: dict[int, BadEnvelope] = {}
+        for place, envelope in enumerate(envelopes):
+            try:
+                component = self._component(envelope)
+                for table, row in rows(envelope):
+                    batch.setdefault(table, []).append(row | component.columns())
+            except BadEnvelope as reason:
+                refused[place] = reason
+        if batch:
+            self._tables.add(batch)
+        return refused
+
+    def _component(self, envelope: object) -> Component:
+        key = envelope.get("iKey") if isinstance(envelope, dict) else None
+        component = self._components.get(key.lower()) if isinstance(key, str) else None
+        if component is None:
+            # dmolokanov/appinsights-rs#221 (2021-10).
+            raise BadEnvelope("Invalid instrumentation key")
+        return component
+
+    def rows(self, table: str, *, after: int = 0) -> list[Row]:
+        """The rows of ``table`` after its first ``after`` ones, oldest first; KeyError when there is no such table."""
+        return [orjson.loads(row) for row in self._tables.rows_json(table, after)]
+
+    def rows_json(self, table: str, *, after: int = 0) -> bytes:
+        """The same rows as a JSON array."""
+        return f"[{','.join(self._tables.rows_json(table, after))}]".encode()
+
+    def count(self, table: str) -> int:
+        """How many rows ``table`` has ever had; pass it as ``after`` to get only what is new."""
+        return self._tables.count(table)
