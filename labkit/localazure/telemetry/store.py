@@ -1,16 +1,23 @@
 """Telemetry as the other parts of the local Azure see it: who may send it, what arrived, and queries over it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from labkit.localazure.clock import Clock
 from labkit.localazure.database import Database
+from labkit.localazure.telemetry.columns import TABLES
 from labkit.localazure.telemetry.envelopes import BadEnvelope, rows
+from labkit.localazure.telemetry.queries import TIME_LIMIT_S, QueryResult, Scope, run
 from labkit.localazure.telemetry.tables import Row, Tables
+from labkit.localazure.telemetry.views import columns_of
 from labkit.localazure.wire import MIB
 
+_CLASSIC = {table.name: columns_of(table, workspace=False) for table in TABLES.values()}
+_WORKSPACE = {table.workspace_name: columns_of(table, workspace=True) for table in TABLES.values()}
+# The last moment that Python and duckdb both know.
+_NEVER_S = 253_402_300_799.0
 _ROWS_PER_TABLE = 20_000
 _BYTES_PER_TABLE = 32 * MIB
 
@@ -101,3 +108,32 @@ class Telemetry:
     def count(self, table: str) -> int:
         """How many rows ``table`` has ever had; pass it as ``after`` to get only what is new."""
         return self._tables.count(table)
+
+    def query(
+        self,
+        kql: str,
+        *,
+        component: str | Sequence[str] | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        workspace: bool = False,
+        limit_s: float = TIME_LIMIT_S,
+    ) -> QueryResult:
+        """What ``kql`` gives over the rows from ``start_s`` to ``end_s`` (both included; None: no bound) on the clock.
+
+        ``component`` is the resource id of the Application Insights component to ask, or several (None: all). Their
+        tables have two names each (``requests`` and ``AppRequests``); a ``workspace`` has the second ones only.
+        ``QueryError`` says what is wrong with the query and where; ``QueryLimitError``, that it took too much.
+        """
+        self._tables.open()
+        tables = _WORKSPACE if workspace else _named(kql)
+        components = [component] if isinstance(component, str) else component
+        scope = Scope(
+            tables, components, start_s if start_s is not None else 0.0, end_s if end_s is not None else _NEVER_S
+        )
+        return run(self._database, kql, scope, now_s=self._clock.now(), limit_s=limit_s)
+
+
+def _named(kql: str) -> dict[str, list[str]]:
+    """The tables of a component: those that ``union *`` finds, and those that are asked for by their other name."""
+    return _CLASSIC | {name: columns for name, columns in _WORKSPACE.items() if name in kql}

@@ -90,19 +90,15 @@ class Tables:
         """Make the tables and views if need be, and count what an earlier process left."""
         with self._lock:
             if self._kept is None:
-                with self._database.transaction():
-                    self._database.execute("CREATE SCHEMA IF NOT EXISTS telemetry")
-                    self._kept = {table.name: self._open(table) for table in TABLES.values()}
+                self._database.execute(_CREATE)
+                self._kept = {table.name: self._counted(table) for table in TABLES.values()}
             return self._kept
 
     @property
     def _is_open(self) -> bool:
         return self._kept is not None or self._database.is_open
 
-    def _open(self, table: Table) -> _Kept:
-        self._database.execute(_CREATE[table.name])
-        for statement in create_views(table):
-            self._database.execute(statement)
+    def _counted(self, table: Table) -> _Kept:
         found = self._database.execute(f'SELECT _number, _bytes FROM telemetry."{table.name}" ORDER BY _number')
         return _Kept(found[-1][0] if found else 0, (size for _, size in found))
 
@@ -130,9 +126,10 @@ def _numbered(table: Table, count: int, rows: Sequence[Row]) -> list[tuple[str, 
     return written
 
 
-def _create(table: Table) -> str:
+def _create(table: Table) -> tuple[str, ...]:
     columns = "".join(f', "{column.name}" {column.duckdb_type}' for column in table.columns)
-    return f'CREATE TABLE IF NOT EXISTS telemetry."{table.name}" (_number BIGINT, _bytes INTEGER{columns})'
+    create = f'CREATE TABLE IF NOT EXISTS telemetry."{table.name}" (_number BIGINT, _bytes INTEGER{columns})'
+    return create, *create_views(table)
 
 
 def _insert(table: Table) -> str:
@@ -153,6 +150,12 @@ def _select(table: Table) -> str:
     return f'SELECT json_object({values}) FROM telemetry."{table.name}" WHERE _number > ? ORDER BY _number'
 
 
-_CREATE = {table.name: _create(table) for table in TABLES.values()}
+_CREATE = ";".join(
+    (
+        "BEGIN; CREATE SCHEMA IF NOT EXISTS telemetry",
+        *(part for table in TABLES.values() for part in _create(table)),
+        "COMMIT",
+    )
+)
 _INSERT = {table.name: _insert(table) for table in TABLES.values()}
 _SELECT = {table.name: _select(table) for table in TABLES.values()}

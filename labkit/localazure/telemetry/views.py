@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SHOWN = (
-    "(getvariable('components') IS NULL OR list_contains(getvariable('components'), lower(\"_ResourceId\"))) "
-    "AND \"timestamp\" BETWEEN getvariable('start') AND getvariable('end')"
+    "(getvariable('shown_of') IS NULL OR list_contains(getvariable('shown_of'), lower(\"_ResourceId\"))) "
+    "AND \"timestamp\" BETWEEN getvariable('shown_from') AND getvariable('shown_until')"
 )
 
 
@@ -41,9 +41,9 @@ def columns_of(table: Table, *, workspace: bool) -> list[str]:
 def show(reader: "DuckDBPyConnection", components: Sequence[str] | None, start_s: float, end_s: float) -> None:
     """Let the views of ``reader`` show rows of ``components`` (resource ids; None: all) in that time, ends included."""
     wanted = None if components is None else [id.lower() for id in components]
-    reader.execute("SET VARIABLE components = CAST(? AS VARCHAR[])", [wanted])
-    reader.execute("SET VARIABLE start = CAST(? AS TIMESTAMP)", [_moment(start_s)])
-    reader.execute("SET VARIABLE end = CAST(? AS TIMESTAMP)", [_moment(end_s)])
+    reader.execute("SET VARIABLE shown_of = CAST(? AS VARCHAR[])", [wanted])
+    reader.execute("SET VARIABLE shown_from = CAST(? AS TIMESTAMP)", [_moment(start_s)])
+    reader.execute("SET VARIABLE shown_until = CAST(? AS TIMESTAMP)", [_moment(end_s)])
 
 
 def _moment(at_s: float) -> datetime:

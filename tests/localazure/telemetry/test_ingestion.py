@@ -303,7 +303,13 @@ def test_real_exporter_delivers_traces_metrics_and_logs(
         "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "otel",
     }
-    environment = {**os.environ, **quiet, "CONNECTION": component.connection_string, "HOME": str(tmp_path)}
+    environment = {
+        **os.environ,
+        **quiet,
+        "CONNECTION": component.connection_string,
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, "-c", _EXPORT], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
