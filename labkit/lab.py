@@ -1,19 +1,15 @@
 """What only the local Azure can do: show every request, misbehave on demand, let time pass, give telemetry back."""
 
-import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlencode
 
+from labkit import labapi
 from labkit.connection import Connection, current
-from labkit.errors import InvalidRequestError, NoConnectionError, NotLocalError
+from labkit.errors import NoConnectionError, NotLocalError
 
-_TIMEOUT_S = 10.0
 Row = dict[str, Any]
 
 
@@ -189,26 +185,17 @@ def telemetry(table: str, *, after: int = 0) -> list[Row]:
 
 
 def _ask(method: str, path: str, *, query: Row | None = None, body: Row | None = None) -> Any:
-    """What the local Azure's own API answers; it is asked straight, past any proxy."""
+    """What the own API of the local Azure that labkit is connected to answers."""
     connection = current()
-    parameters = {name: value for name, value in (query or {}).items() if value is not None}
-    request = urllib.request.Request(
-        f"{connection.management_url}/labkit/{path}?{urlencode(parameters)}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"x-labkit-key": _lab_key(connection), "content-type": "application/json"},
+    return labapi.ask(
+        connection.management_url,
+        _lab_key(connection),
+        method,
+        path,
+        query=query,
+        body=body,
+        advice=": run labkit.connect() again.",
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=_TIMEOUT_S) as reply:
-            return json.load(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise InvalidRequestError(_message(error)) from None
-    except OSError as error:
-        raise NoConnectionError(
-            f"The local Azure does not answer any more ({getattr(error, 'reason', error)}): run labkit.connect() again."
-        ) from None
 
 
 def _lab_key(connection: Connection) -> str:
@@ -224,11 +211,3 @@ def _lab_key(connection: Connection) -> str:
             "Set all the variables it was started with, or unset LABKIT_AZURE_URL and run labkit.connect() again."
         )
     return key
-
-
-def _message(error: urllib.error.HTTPError) -> str:
-    try:
-        message: str = json.load(error)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return f"The local Azure refuses this ({error.code})."
-    return message

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Every environment variable that labkit, or an SDK on its behalf, reads.
 OURS = (
+    "LABKIT_ADMIN_SECRET",
     "LABKIT_AZURE_URL",
     "LABKIT_LAB_KEY",
     "LABKIT_LATENCY_SCALE",

@@ -202,5 +202,5 @@ def test_without_the_lab_key_nothing_is_shown(local: LocalAzure, monkeypatch: py
 def test_a_local_azure_that_is_gone_is_named(local: LocalAzure) -> None:
     """Instead of a traceback of urllib: connect again."""
     local.stop()
-    with pytest.raises(NoConnectionError, match=r"does not answer any more .*run labkit\.connect\(\) again"):
+    with pytest.raises(NoConnectionError, match=r"does not answer .*run labkit\.connect\(\) again"):
         lab.journal()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli import faults
 from labkit.cli.terminal import LatencyScale, Seed, ending_signals
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # A group whose bare call starts the server: what is done to a running one are its commands.
 app = typer.Typer()
+app.add_typer(faults.app, name="fault")
 
 
 @app.callback(invoke_without_command=True)

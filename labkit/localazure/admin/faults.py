@@ -65,4 +65,4 @@ def _listed(faults: list[Fault]) -> dict[str, Any]:
 
 
 def _no_such(asked: Asked) -> AzureError:
-    return AzureError(404, "NotFound", f"No fault {asked.name[:100]!r} waits. GET /labkit/faults lists those that do.")
+    return AzureError(404, "NotFound", f"No fault {asked.name[:100]!r} waits: it is over, or never was.")
