@@ -150,7 +150,7 @@ class _Maker:
                 return _whole(value) if whole else value
         low, high = _range(schema, whole)
         if step is not None:
-            return _multiple(step, low, high, turn)
+            return _multiple(step, low, high, turn, (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")))
         start = max(low, min(1.0, high)) if low > -math.inf or high < math.inf else 1.0
         value = start + turn if start + turn <= high else start - turn if start - turn >= low else start
         return _whole(value) if whole else _inside(value, low, high, schema)
@@ -204,14 +204,17 @@ def _inside(value: float, low: float, high: float, schema: Schema) -> float:
     return value
 
 
-def _multiple(step: float, low: float, high: float, turn: int) -> float:
-    """A multiple of ``step`` from ``low`` to ``high``, the ``turn``-th that floating point numbers can tell is one."""
+def _multiple(step: float, low: float, high: float, turn: int, without: tuple[float | None, ...]) -> float:
+    """A multiple of ``step`` from ``low`` to ``high``, the ``turn``-th that floating point numbers can tell is one.
+
+    It is none of ``without``: bounds that may not be reached.
+    """
     start = 0.0 if math.isinf(low) and high >= 0 else high / step - 63 if math.isinf(low) else low / step
     if not math.isfinite(start):
         return step
     least = math.ceil(start)
     found = (step * place for place in range(least, least + 64))
-    fitting = [value for value in found if low <= value <= high and is_multiple(value, step)]
+    fitting = [value for value in found if low <= value <= high and value not in without and is_multiple(value, step)]
     value = fitting[turn % len(fitting)] if fitting else step * least
     return _whole(value) if float(value).is_integer() else value
 
