@@ -39,6 +39,12 @@ def pieces(text: str) -> list[str]:
     return found
 
 
+def argument_pieces(arguments: str) -> list[str]:
+    """The JSON of a call's arguments in the pieces in which it is streamed."""
+    found: list[str] = _ARGUMENT_PIECE.findall(arguments)
+    return found
+
+
 def _prompt_event(exchange: Exchange) -> bytes:
     results = exchange.prompt_filter_results()
     return _event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": results})
@@ -79,7 +85,7 @@ def _call_deltas(answer: Answer, *, legacy: bool) -> Iterator[dict[str, Any]]:
             yield {"function_call": begun}
         else:
             yield {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": begun}]}
-        for piece in _ARGUMENT_PIECE.findall(call.arguments):
+        for piece in argument_pieces(call.arguments):
             more = {"arguments": piece}
             yield {"function_call": more} if legacy else {"tool_calls": [{"index": index, "function": more}]}
 

@@ -97,11 +97,11 @@ def text(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def error(code: str, message: str, **others: object) -> dict[str, object]:
+def error(code: str | None, message: str, **others: object) -> dict[str, object]:
     """The body of an error with a ``code`` and a ``message`` (a pattern); ``others`` are its further fields."""
     return {"error": {"code": code, "message": text(message), **others}}
 
 
-def invalid(code: str, param: str | None, message: str) -> dict[str, object]:
+def invalid(code: str | None, param: str | None, message: str) -> dict[str, object]:
     """The body of an ``invalid_request_error``."""
     return error(code, message, type="invalid_request_error", param=param)

@@ -74,8 +74,8 @@ CASES = (
         "unknown response",
         Sent("GET", "/openai/v1/responses/resp_x", auth="key"),
         404,
-        "ours: the words of an unknown previous response, and the code",
-        invalid("response_not_found", None, r"^Response with id 'resp_x' not found\.$"),
+        "ours: the words of an unknown previous response",
+        invalid(None, None, r"^Response with id 'resp_x' not found\.$"),
         {"apim-request-id": UUID},
     ),
     Case(
@@ -84,7 +84,7 @@ CASES = (
         400,
         "openclaw/openclaw#21782 (2026-02)",
         invalid(
-            "not_found",
+            None,
             "input",
             r"^Item with id 'rs_x' not found\. Items are not persisted when `store` is set to false\. Try again with",
         ),
@@ -94,14 +94,14 @@ CASES = (
         respond([USER, CALL]),
         400,
         "Azure/azure-sdk-for-python#46092 (2026-04)",
-        invalid("invalid_value", "input", r"^No tool output found for function call call_1\.$"),
+        invalid(None, "input", r"^No tool output found for function call call_1\.$"),
     ),
     Case(
         "output without its function call",
         respond([USER, OUTPUT]),
         400,
         "ours: the counterpart of a call without output; the words were seen in clients that handle them",
-        invalid("invalid_value", "input", r"^No tool call found for function call output with call_id call_1\.$"),
+        invalid(None, "input", r"^No tool call found for function call output with call_id call_1\.$"),
     ),
     Case(
         "id of another kind",

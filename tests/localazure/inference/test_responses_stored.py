@@ -23,7 +23,7 @@ def test_response_is_stored_unless_told_otherwise(ask: Asker) -> None:
     assert (kept["store"], gone["store"]) == (True, False)
     assert ask.stored(kept["id"]).json == kept
     error = error_of(ask.stored(gone["id"]))
-    assert (error["code"], error["type"]) == ("response_not_found", "invalid_request_error")
+    assert (error["code"], error["type"]) == (None, "invalid_request_error")
     assert error["message"] == f"Response with id '{gone['id']}' not found."
 
 

@@ -10,13 +10,13 @@ _PRIMING = tokens.chat_prompt_tokens(())
 _INSTRUCTIONS = ("system", "developer")
 
 
-def fitted(placed: Sequence[Placed], model: Model, output_tokens: int) -> list[Placed]:
-    """The messages that fit into the context of ``model`` beside ``output_tokens``: the oldest are left out.
+def fitted(placed: Sequence[Placed], model: Model, other_tokens: int) -> list[Placed]:
+    """The messages that fit into the context of ``model`` beside ``other_tokens``: the oldest are left out.
 
     Instructions stay, and so does the last message. A function call goes together with its outputs.
     """
     sizes = [tokens.chat_prompt_tokens((each.message,), model.encoding) - _PRIMING for each in placed]
-    excess = _PRIMING + sum(sizes) + output_tokens - model.context_tokens
+    excess = _PRIMING + sum(sizes) + other_tokens - model.context_tokens
     kept: list[Placed] = []
     called = False
     for number, each in enumerate(placed):

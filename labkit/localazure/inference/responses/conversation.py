@@ -1,9 +1,9 @@
 """What was said so far, as the messages of a chat: the items of earlier responses, then those of this one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from labkit.localazure.errors import AzureError
 from labkit.localazure.inference.parameters import invalid
 from labkit.localazure.inference.prompt import Message
 from labkit.localazure.inference.responses.items import Item
@@ -26,13 +26,23 @@ def resolved(given: Sequence[Item], find: Callable[[str], Item | None]) -> list[
 
 def messages(instructions: str | None, earlier: Sequence[Item], given: Sequence[Item]) -> list[Placed]:
     """The messages of the conversation; ``AzureError`` 400 when a function call and its output do not pair."""
-    _check_pairs((*earlier, *given))
+    items = [_Given(item, "previous_response_id") for item in earlier]
+    items += [_Given(item, f"input[{number}]") for number, item in enumerate(given)]
+    outputs = _outputs(items)
     placed = [] if instructions is None else [Placed({"role": "system", "content": instructions}, "instructions")]
-    for item in earlier:
-        _add(placed, item, "previous_response_id")
-    for number, item in enumerate(given):
-        _add(placed, item, f"input[{number}]")
+    # Nothing of reasoning is read: it was hidden.
+    read = [each for each in items if each.item["type"] != "reasoning"]
+    for kind, group in groupby(read, key=lambda each: each.item["type"]):
+        if kind == "message":
+            placed += [Placed(_said(item), place) for item, place in group]
+        elif kind == "function_call":
+            placed += _called(list(group), outputs)
     return placed
+
+
+class _Given(NamedTuple):
+    item: Item
+    place: str
 
 
 def _resolved(item: Item, find: Callable[[str], Item | None]) -> Item:
@@ -45,46 +55,46 @@ def _resolved(item: Item, find: Callable[[str], Item | None]) -> Item:
             f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false. Try again "
             "with `store` set to true, or remove this item from your input."
         )
-        raise invalid("not_found", message, "input")  # the code is ours
+        raise invalid(None, message, "input")
     return found
 
 
-def _check_pairs(items: Sequence[Item]) -> None:
-    """Azure/azure-sdk-for-python#46092 (2026-04) for a call without output, and its counterpart."""
-    calls = {item["call_id"]: None for item in items if item["type"] == "function_call"}
-    outputs = {item["call_id"]: None for item in items if item["type"] == "function_call_output"}
+def _outputs(items: Sequence[_Given]) -> dict[str, _Given]:
+    """The outputs by the id of their call; ``AzureError`` 400 when a call has none, or an output has no call.
+
+    Azure/azure-sdk-for-python#46092 (2026-04), and its counterpart.
+    """
+    calls = {item["call_id"]: None for item, _ in items if item["type"] == "function_call"}
+    outputs = {each.item["call_id"]: each for each in items if each.item["type"] == "function_call_output"}
     for id in calls:
         if id not in outputs:
-            raise _unpaired(f"No tool output found for function call {id}.")
+            raise invalid(None, f"No tool output found for function call {id[:100]}.", "input")
     for id in outputs:
         if id not in calls:
-            raise _unpaired(f"No tool call found for function call output with call_id {id}.")
+            message = f"No tool call found for function call output with call_id {id[:100]}."
+            raise invalid(None, message, "input")
+    return outputs
 
 
-def _unpaired(message: str) -> AzureError:
-    return invalid("invalid_value", message, "input")  # the code is ours
+def _said(item: Item) -> Message:
+    return {"role": item["role"], "content": _content(item["content"])}
 
 
-def _add(placed: list[Placed], item: Item, place: str) -> None:
-    kind = item["type"]
-    if kind == "message":
-        placed.append(Placed({"role": item["role"], "content": _content(item["content"])}, place))
-    elif kind == "function_call":
-        _add_call(placed, item, place)
-    elif kind == "function_call_output":
-        content = _content(item["output"]) if isinstance(item["output"], list) else item["output"]
-        placed.append(Placed({"role": "tool", "tool_call_id": item["call_id"], "content": content}, place))
-    # Nothing of reasoning is read: it was hidden.
-
-
-def _add_call(placed: list[Placed], item: Item, place: str) -> None:
-    """Calls made together are one message of the chat."""
-    function = {"name": item["name"], "arguments": item["arguments"]}
-    call = {"id": item["call_id"], "type": "function", "function": function}
-    if placed and "tool_calls" in placed[-1].message:
-        placed[-1].message["tool_calls"].append(call)
-    else:
-        placed.append(Placed({"role": "assistant", "content": None, "tool_calls": [call]}, place))
+def _called(calls: Sequence[_Given], outputs: dict[str, _Given]) -> Iterator[Placed]:
+    """Calls made together are one message of the chat, and their outputs follow it, wherever they stood."""
+    functions = [
+        {
+            "id": item["call_id"],
+            "type": "function",
+            "function": {"name": item["name"], "arguments": item["arguments"]},
+        }
+        for item, _ in calls
+    ]
+    yield Placed({"role": "assistant", "content": None, "tool_calls": functions}, calls[0].place)
+    for item, _ in calls:
+        output, place = outputs[item["call_id"]]
+        content = output["output"] if isinstance(output["output"], str) else _content(output["output"])
+        yield Placed({"role": "tool", "tool_call_id": item["call_id"], "content": content}, place)
 
 
 def _content(parts: Sequence[Item]) -> str | list[dict[str, Any]]:

@@ -4,6 +4,7 @@ The order is the real service's (OpenAI's API reference, "Streaming events", rea
 and in progress; each item is added, filled piece by piece and done; the response is completed, or incomplete.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -24,11 +25,7 @@ def events(made: Made, done: Document) -> list[bytes]:
     script.step("response.created", response=started)
     script.also("response.in_progress", response=started)
     for place, item in enumerate(done["output"]):
-        if item["type"] == "message":
-            _message(script, place, item)
-        else:
-            script.also("response.output_item.added", output_index=place, item=item)
-            script.step("response.output_item.done", output_index=place, item=item)
+        _WRITERS[item["type"]](script, place, item)
     script.step(f"response.{done['status']}", response=done)
     return script.steps
 
@@ -54,6 +51,21 @@ class _Script:
         return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps(document) + b"\n\n"
 
 
+def _reasoning(script: _Script, place: int, item: Item) -> None:
+    script.also("response.output_item.added", output_index=place, item=item)
+    script.step("response.output_item.done", output_index=place, item=item)
+
+
+def _call(script: _Script, place: int, item: Item) -> None:
+    at = {"item_id": item["id"], "output_index": place}
+    started = {**item, "status": "in_progress", "arguments": ""}
+    script.also("response.output_item.added", output_index=place, item=started)
+    for piece in streaming.argument_pieces(item["arguments"]):
+        script.step("response.function_call_arguments.delta", **at, delta=piece)
+    script.step("response.function_call_arguments.done", **at, arguments=item["arguments"])
+    script.also("response.output_item.done", output_index=place, item=item)
+
+
 def _message(script: _Script, place: int, item: Item) -> None:
     (part,) = item["content"]
     at = {"item_id": item["id"], "output_index": place, "content_index": 0}
@@ -65,3 +77,10 @@ def _message(script: _Script, place: int, item: Item) -> None:
     script.step("response.output_text.done", **at, text=part["text"], logprobs=[])
     script.also("response.content_part.done", **at, part=part)
     script.also("response.output_item.done", output_index=place, item=item)
+
+
+_WRITERS: Mapping[str, Callable[[_Script, int, Item], None]] = {
+    "reasoning": _reasoning,
+    "message": _message,
+    "function_call": _call,
+}

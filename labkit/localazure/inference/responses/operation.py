@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import orjson
 
+from labkit.catalog import Model
 from labkit.localazure.inference import chat_request, parameters, serving
 from labkit.localazure.inference.call import Call, Target
+from labkit.localazure.inference.chat_request import ChatRequest
 from labkit.localazure.inference.reading import Reading
 from labkit.localazure.inference.responses import context, conversation, events, reply, request, store, wording
 from labkit.localazure.inference.responses.conversation import Placed
@@ -31,10 +33,8 @@ async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply
     given = conversation.resolved(fields["input"], lambda id: call.azure.responses.item(target.account.id, id))
     said = [item for turn in earlier for item in turn.items]
     placed = conversation.messages(fields.get("instructions"), said, given)
-    if fields.get("truncation") == "auto":
-        placed = context.fitted(placed, target.model, fields.get("max_output_tokens", 0))
     with wording.reworded(placed):
-        served = serving.serve(call, target, _reading(fields, placed))
+        served = serving.serve(call, target, Reading(_asked(fields, placed, target.model)))
     id = f"resp_{call.id.replace('-', '')}"
     made = Made(id, call.entry.at_s, fields, served.outcome.exchange)
     done = _kept(call, target, made, earlier, given)
@@ -55,9 +55,15 @@ def _earlier(call: Call, target: Target, fields: Document) -> tuple[Turn, ...]:
     return previous.turns
 
 
-def _reading(fields: Document, placed: Sequence[Placed]) -> Reading:
+def _asked(fields: Document, placed: list[Placed], model: Model) -> ChatRequest:
+    """The chat request that asks for the same; what is left out of the conversation is taken out of ``placed``."""
     asked = chat_request.read(request.chat_body(fields, placed))
-    return Reading(asked._replace(noted=request.noted(fields)))
+    if fields.get("truncation") == "auto":
+        toolbox, output_tokens = asked.settings.toolbox, asked.settings.max_tokens or 0
+        other_tokens = output_tokens + (0 if toolbox is None else toolbox.tokens(model.encoding))
+        placed[:] = context.fitted(placed, model, other_tokens)
+        asked = asked._replace(messages=[each.message for each in placed])
+    return asked._replace(noted=request.noted(fields, asked.noted))
 
 
 def _kept(call: Call, target: Target, made: Made, earlier: tuple[Turn, ...], given: Sequence[Item]) -> Document:

@@ -7,6 +7,7 @@ from labkit.localazure.inference.chat_reply import Exchange
 from labkit.localazure.inference.responses.items import Item
 from labkit.localazure.inference.responses.request import SEALED
 from labkit.localazure.inference.simulation import Answer
+from labkit.localazure.inference.toolchoice import FunctionCall
 
 Document = dict[str, Any]
 
@@ -31,30 +32,38 @@ class Made(NamedTuple):
         """Why the response is not complete, None when it is."""
         return _INCOMPLETE.get(self.exchange.finish_reason(self.answer))
 
+    @property
+    def status(self) -> str:
+        """The status of the response when it is done, and of its last item."""
+        return "completed" if self.incomplete_reason is None else "incomplete"
+
     def item_id(self, prefix: str, number: int) -> str:
         """The id of one of its items."""
         return f"{prefix}_{self.id.removeprefix('resp_')}{number:04x}"
 
 
 def output(made: Made) -> list[Item]:
-    """The items of the answer: hidden reasoning, where the model has it, and a message."""
+    """The items of the answer: hidden reasoning, where the model has it, then a message or calls of functions."""
     items: list[Item] = []
     if made.exchange.model.is_reasoning:
         items.append({"id": made.item_id("rs", 0), "type": "reasoning", "summary": []} | _sealed(made))
-    # A filtered answer comes without content (Microsoft Learn, concepts/content-filter, read 2026-11-22).
-    if not made.exchange.filtered and (made.answer.text or made.incomplete_reason is None):
+    if made.exchange.filtered:
+        # A filtered answer comes without content (Microsoft Learn, concepts/content-filter, read 2026-11-22).
+        return items
+    if made.answer.calls:
+        items += [_call(made, number, call) for number, call in enumerate(made.answer.calls, len(items))]
+    elif made.answer.text or made.incomplete_reason is None:
         items.append(_message(made, len(items)))
     return items
 
 
 def document(made: Made, items: list[Item]) -> Document:
     """The body of the response when it is done, with its output ``items``."""
-    reason = made.incomplete_reason
-    body = _frame(made, "completed" if reason is None else "incomplete")
-    if reason is None:
+    body = _frame(made, made.status)
+    if made.incomplete_reason is None:
         body["completed_at"] = int(made.created_at_s)
     else:
-        body["incomplete_details"] = {"reason": reason}
+        body["incomplete_details"] = {"reason": made.incomplete_reason}
     body["content_filters"] = _content_filters(made.exchange)
     body["output"] = items
     body["usage"] = _usage(made.exchange.usage())
@@ -111,9 +120,20 @@ def _message(made: Made, number: int) -> Item:
     return {
         "id": made.item_id("msg", number),
         "type": "message",
-        "status": "completed" if made.incomplete_reason is None else "incomplete",
+        "status": made.status,
         "role": "assistant",
         "content": [part],
+    }
+
+
+def _call(made: Made, number: int, call: FunctionCall) -> Item:
+    return {
+        "id": made.item_id("fc", number),
+        "type": "function_call",
+        "status": made.status,
+        "arguments": call.arguments,
+        "call_id": call.id,
+        "name": call.name,
     }
 
 

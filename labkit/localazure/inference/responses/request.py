@@ -56,9 +56,10 @@ def read(body: Body) -> dict[str, Any]:
     return fields
 
 
-def noted(fields: Body) -> dict[str, Any]:
-    """What of the request goes into the journal besides its prompt."""
-    return parameters.shortened(fields, without=("input", "instructions", "stream"))
+def noted(fields: Body, by_chat: Body) -> dict[str, Any]:
+    """What of the request goes into the journal besides its prompt; of the tools what chat notes of them."""
+    own = parameters.shortened(fields, without=("input", "instructions", "stream", "tools"))
+    return own | {"tools": by_chat["tools"]} if "tools" in by_chat else own
 
 
 def chat_body(fields: Body, placed: Sequence[Placed]) -> dict[str, Any]:

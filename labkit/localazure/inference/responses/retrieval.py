@@ -24,9 +24,8 @@ def answer(call: Call, account: Account, route: Route, version: str) -> Reply:
     id, now, kept = route.name or "", call.entry.at_s, call.azure.responses
     stored = kept.get(account.id, id, now)
     if stored is None:
-        # The wording is that of a previous response; the code is ours.
-        message = f"Response with id '{id[:100]}' not found."
-        raise AzureError(404, "response_not_found", message, type="invalid_request_error")
+        # The wording is that of a previous response.
+        raise AzureError(404, None, f"Response with id '{id[:100]}' not found.", type="invalid_request_error")
     if route.operation == routes.RESPONSE_DELETE:
         kept.delete(account.id, id)
         return json_reply({"id": id, "object": "response", "deleted": True}, headers=call.identification())

@@ -1,4 +1,7 @@
-"""Functions that a model may call, as the Responses API writes them (flat) and as chat completions do (nested)."""
+"""Functions that a model may call, as the Responses API writes them (flat) and as chat completions do (nested).
+
+What a function may be called, say and take is checked where chat completions check it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,13 +56,12 @@ def _tool(tool: object, place: str) -> Tool:
             "which your own code runs."
         )
         raise invalid("invalid_value", message, f"{place}.type")
-    strict = tool.get("strict")
     return {
         "type": "function",
         "name": _name(tool, place),
         "description": tool.get("description"),
         "parameters": tool.get("parameters"),
-        "strict": True if strict is None else strict,
+        "strict": tool.get("strict") or False,
     }
 
 

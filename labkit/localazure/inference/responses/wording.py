@@ -20,7 +20,7 @@ _NAMES = (
     (re.compile(r"^response_format(\.json_schema)?"), "text.format"),
     (re.compile(r"^(tools\[\d+\]|tool_choice)\.function"), r"\1"),
 )
-_MESSAGE = re.compile(r"^messages\[(\d+)\](.*)$")
+_MESSAGE = re.compile(r"^messages\.?\[(\d+)\](.*)$")
 
 
 def check_version(version: str) -> None:
