@@ -49,6 +49,17 @@ class Simulated:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageTokens:
+    """What a picture costs as input: tokens for it and for each tile of 512 pixels, or a factor for patches of 32."""
+
+    source: str
+    read: date
+    base_tokens: int = 0
+    tile_tokens: int = 0
+    patch_factor: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model under the name the course uses; ``azure_name`` and ``azure_version`` are what Azure calls it."""
 
@@ -71,6 +82,7 @@ class Model:
     life: Life
     simulated: Simulated
     dimensions: int | None = None
+    images: ImageTokens | None = None
     reasoning_temperature_error: str | None = None
 
     @property
@@ -111,6 +123,8 @@ def _model(name: str, table: dict[str, Any]) -> Model:
     fields["price"] = Price(**table["price"])
     fields["life"] = Life(**table["life"])
     fields["simulated"] = Simulated(**{**table["simulated"], "quality": tuple(table["simulated"]["quality"])})
+    if "images" in table:
+        fields["images"] = ImageTokens(**table["images"])
     return Model(name=name, **fields)
 
 

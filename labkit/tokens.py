@@ -31,6 +31,12 @@ def decode(ids: list[int], encoding: str = "o200k_base") -> str:
     return text.rstrip("\ufffd")
 
 
+def token_bytes(id: int, encoding: str = "o200k_base") -> bytes:
+    """The bytes that a token stands for; they may be a part of a character."""
+    data: bytes = _tokenizer(encoding).decode_token_bytes(id)
+    return data
+
+
 def chat_prompt_tokens(messages: Iterable[Mapping[str, Any]], encoding: str = "o200k_base") -> int:
     """The prompt tokens the service bills for ``messages``, the chat format's own included."""
     return _PRIMING + sum(_message_tokens(message, encoding) for message in messages)

@@ -6,6 +6,7 @@ from labkit.localazure.database import Database
 from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
 from labkit.localazure.inference.limits import Limits
+from labkit.localazure.inference.promptcache import PromptCache
 from labkit.localazure.inference.responses.store import ResponseStore
 from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
@@ -50,6 +51,7 @@ class Azure:
         self.faults = Faults(clock, seed)
         self.limits = Limits()
         self.simulation = Simulation(seed)
+        self.prompt_cache = PromptCache()
         self.responses = ResponseStore()
         self.secrets = secrets or Secrets.fresh()
         self.identity = Identity(clock, self.secrets)

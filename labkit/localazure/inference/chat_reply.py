@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from labkit.catalog import Model
+from labkit.localazure.inference import logprobs
 from labkit.localazure.inference.contentfilter import SAFE, SAFE_ANSWER_JSON, SAFE_PROMPT_JSON, Screening
 from labkit.localazure.inference.prompt import Prompt
 from labkit.localazure.inference.simulation import Answer
@@ -20,7 +21,9 @@ STAMP = b'"created":0,"id":"?"'
 class Exchange(NamedTuple):
     """A prompt and its answers, with what the content filter says about them.
 
-    ``legacy_calls`` is true when calls of functions are answered in the older form, as ``function_call``.
+    ``legacy_calls`` is true when calls of functions are answered in the older form, as ``function_call``;
+    ``top_logprobs`` is how many alternatives to each token are shown, None without log probabilities;
+    ``cached_tokens`` of the prompt were known to the deployment.
     """
 
     model: Model
@@ -28,6 +31,8 @@ class Exchange(NamedTuple):
     answers: list[Answer]
     screening: Screening
     legacy_calls: bool = False
+    top_logprobs: int | None = None
+    cached_tokens: int = 0
 
     @property
     def filtered(self) -> bool:
@@ -76,7 +81,7 @@ class Exchange(NamedTuple):
                 "rejected_prediction_tokens": 0,
             },
             "prompt_tokens": self.prompt.tokens,
-            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
+            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": self.cached_tokens},
             "total_tokens": self.prompt.tokens + completion_tokens,
         }
 
@@ -110,7 +115,7 @@ def _choice(exchange: Exchange, place: int) -> dict[str, Any]:
         "content_filter_results": exchange.answer_results,
         "finish_reason": exchange.finish_reason(answer),
         "index": place,
-        "logprobs": None,
+        "logprobs": _logprobs(exchange, answer),
         "message": _message(exchange, answer),
     }
 
@@ -132,6 +137,13 @@ def _message(exchange: Exchange, answer: Answer) -> dict[str, Any]:
                 {"id": call.id, "type": "function", "function": _function(call)} for call in answer.calls
             ]
     return message
+
+
+def _logprobs(exchange: Exchange, answer: Answer) -> dict[str, Any] | None:
+    if exchange.top_logprobs is None or exchange.filtered or answer.calls:
+        return None
+    content = logprobs.of_text(answer.text, exchange.model.encoding, exchange.top_logprobs)
+    return {"content": content, "refusal": None}
 
 
 def _function(call: FunctionCall) -> dict[str, str]:

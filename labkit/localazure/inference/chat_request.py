@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from labkit.catalog import Model
-from labkit.localazure.inference import messages, parameters, tools
+from labkit.localazure.inference import logprobs, messages, parameters, response_format, tools
 from labkit.localazure.inference.parameters import (
     Body,
     Reader,
@@ -15,11 +15,14 @@ from labkit.localazure.inference.parameters import (
 )
 from labkit.localazure.inference.prompt import Message, Prompt, last_user_text
 from labkit.localazure.inference.simulation import EFFORTS, Settings
+from labkit.tokens import content_text
 
 _MOST_ANSWERS = 128
 _MOST_STOPS = 4
 _NOTED_CHARACTERS = 200
 _TOOL_FIELDS = frozenset(("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"))
+_LOGPROB_FIELDS = frozenset(("logprobs", "top_logprobs"))
+_MOST_WITH_LOGPROBS = 16
 _NOT_NOTED = ("messages", "stream", "tools", "functions")
 _INSTEAD = " Use 'max_completion_tokens' instead."
 
@@ -28,7 +31,8 @@ class ChatRequest(NamedTuple):
     """A request for chat completions that is well formed.
 
     ``said`` is the text of the last user message; ``fields`` are all of the body's that are not null; ``noted`` is what
-    of them goes into the journal.
+    of them goes into the journal. ``top_logprobs`` is how many alternatives to each token are asked for, None when no
+    log probabilities are.
     """
 
     messages: list[Message]
@@ -38,6 +42,7 @@ class ChatRequest(NamedTuple):
     include_usage: bool
     fields: Mapping[str, Any]
     noted: dict[str, Any]
+    top_logprobs: int | None = None
 
 
 def read(body: Body) -> ChatRequest:
@@ -56,7 +61,10 @@ def read(body: Body) -> ChatRequest:
     noted = parameters.shortened(fields, without=_NOT_NOTED)
     if settings.toolbox is not None:
         noted["tools"] = ", ".join(function.name for function in settings.toolbox.functions)[:_NOTED_CHARACTERS]
-    return ChatRequest(asked, last_user_text(asked), settings, stream, include_usage, fields, noted)
+    if settings.format is not None:
+        response_format.check_messages(settings.format, [content_text(message.get("content")) for message in asked])
+    said, top_logprobs = last_user_text(asked), _top_logprobs(fields) if _LOGPROB_FIELDS.intersection(fields) else None
+    return ChatRequest(asked, said, settings, stream, include_usage, fields, noted, top_logprobs)
 
 
 def check_model(asked: ChatRequest, model: Model) -> None:
@@ -75,6 +83,8 @@ def check_model(asked: ChatRequest, model: Model) -> None:
         given = ", ".join(sorted(_TOOL_FIELDS.intersection(asked.fields)))
         # MicrosoftDocs/azure-docs#118117 (2023-12)
         raise invalid(None, f"Unrecognized request arguments supplied: {given}")
+    if asked.settings.format is not None:
+        response_format.check_model(asked.settings.format, model)
     most, wanted = model.max_output_tokens, asked.settings.max_tokens
     if wanted is not None and wanted > most:
         name = "max_tokens" if "max_tokens" in asked.fields else "max_completion_tokens"
@@ -100,6 +110,19 @@ def check_context(prompt: Prompt, settings: Settings, model: Model) -> None:
     raise invalid("context_length_exceeded", f"{message} Please reduce the length of {which}.", "messages")
 
 
+def _top_logprobs(fields: Mapping[str, Any]) -> int | None:
+    top = fields.get("top_logprobs", 0)
+    if not fields.get("logprobs", False):
+        if top:
+            message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+            raise invalid("invalid_parameter_combination", message, "top_logprobs")
+        return None
+    if fields.get("n", 1) > _MOST_WITH_LOGPROBS:
+        message = f"The local Azure gives 'logprobs' for at most {_MOST_WITH_LOGPROBS} answers: lower 'n'."
+        raise invalid("invalid_parameter_combination", message, "n")
+    return int(top)
+
+
 def _settings(fields: Mapping[str, Any]) -> Settings:
     if "max_tokens" in fields and "max_completion_tokens" in fields:
         message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
@@ -114,6 +137,7 @@ def _settings(fields: Mapping[str, Any]) -> Settings:
         effort=get("reasoning_effort", "medium"),
         verbosity=get("verbosity", "medium"),
         toolbox=tools.of_fields(fields) if _TOOL_FIELDS.intersection(fields) else None,
+        format=get("response_format"),
     )
 
 
@@ -127,6 +151,9 @@ def _check_reasoning(fields: Mapping[str, Any], model: Model) -> None:
             raise unsupported_value(name, value, default) if by_value else unsupported_parameter(name)
     if "stop" in fields and by_value:
         raise unsupported_parameter("stop")
+    for name in ("logprobs", "top_logprobs", "logit_bias"):
+        if fields.get(name):
+            raise unsupported_parameter(name)
 
 
 def _not_simulated(*harmless: object) -> Reader:
@@ -168,6 +195,9 @@ _HEEDED: Mapping[str, Reader] = {
     "parallel_tool_calls": parameters.boolean,
     "functions": tools.read_functions,
     "function_call": tools.read_function_call,
+    "response_format": response_format.read,
+    "logprobs": parameters.boolean,
+    "top_logprobs": parameters.integer(0, logprobs.MOST_ALTERNATIVES),
     "reasoning_effort": parameters.one_of(*EFFORTS),
     "verbosity": parameters.one_of("low", "medium", "high"),
 }
@@ -179,16 +209,13 @@ _READERS: Mapping[str, Reader] = {
     "top_p": parameters.number(0, 1),
     "presence_penalty": parameters.number(-2, 2),
     "frequency_penalty": parameters.number(-2, 2),
+    "logit_bias": parameters.biases,
     "store": parameters.boolean,
     "metadata": parameters.anything,
     "service_tier": parameters.text,
     "safety_identifier": parameters.text,
     "prompt_cache_key": parameters.text,
     "prompt_cache_retention": parameters.text,
-    "response_format": _not_simulated({"type": "text"}),
-    "logprobs": _not_simulated(False),
-    "top_logprobs": _not_simulated(0),
-    "logit_bias": _not_simulated({}),
     "modalities": _not_simulated(["text"]),
     "audio": _not_simulated(),
     "prediction": _not_simulated(),

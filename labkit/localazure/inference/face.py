@@ -46,6 +46,8 @@ async def _answer(call: Call) -> Reply | StreamReply:
         raise no_such_path()
     call.entry.account = account.name
     azure.identity.authenticate(request, account)
+    if not route.simulated:
+        raise refusals.not_simulated(route.operation)
     if route.operation in (routes.MODELS, routes.MODEL):
         reply = listing.answer(route)
         call.answer()

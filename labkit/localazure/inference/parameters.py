@@ -22,6 +22,7 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _NOTED_CHARACTERS = 200
 # Ours; deeper ones could not be written as JSON again.
 _MOST_LEVELS = 100
+_MOST_BIASES = 1_024
 
 _TYPE_NAMES = (
     (bool, "a boolean"),
@@ -183,6 +184,22 @@ def strings(most: int) -> Reader:
         return tuple(values)
 
     return read
+
+
+def biases(name: str, value: Any) -> dict[str, float]:
+    """Reads numbers from -100 to 100 for token ids, as ``logit_bias`` has them."""
+    if not isinstance(value, dict):
+        raise wrong_type(name, "an object", value)
+    if len(value) > _MOST_BIASES:
+        message = f"Invalid '{name}': at most {_MOST_BIASES} tokens can be given a bias, but got {len(value)}."
+        raise invalid("invalid_value", message, name)
+    bias = number(-100, 100)
+    for id, given in value.items():
+        if not (id.isascii() and id.isdigit()):
+            message = f"Invalid key in '{name}': {_shown(id)}. Keys must be token ids, such as '50256'."
+            raise invalid("invalid_value", message, name)
+        bias(name, given)
+    return value
 
 
 def check_length(name: str, values: list[Any], most: int) -> None:

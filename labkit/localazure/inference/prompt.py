@@ -9,8 +9,9 @@ import orjson
 
 from labkit import tokens
 from labkit.catalog import Model
+from labkit.localazure.inference import images
+from labkit.localazure.inference.images import Image
 from labkit.localazure.inference.parameters import invalid
-from labkit.localazure.inference.tools import ToolBox
 
 Message = dict[str, Any]
 
@@ -24,7 +25,7 @@ class Prompt(NamedTuple):
 
     ``words`` are all of them, ``user_words`` what users wrote, ``last_words`` the last user message's,
     ``system_words`` the system's and the developer's. ``tool_results`` are name and result of the functions that were
-    called since the last user message. Equal messages have equal digests.
+    called since the last user message, ``images`` the pictures. Equal messages have equal digests.
     """
 
     tokens: int
@@ -37,14 +38,16 @@ class Prompt(NamedTuple):
     system_text: str
     digest: str
     tool_results: tuple[tuple[str, str], ...] = ()
+    images: tuple[Image, ...] = ()
 
 
-def prompt_of(messages: Sequence[Message], model: Model, toolbox: ToolBox | None = None) -> Prompt:
-    """The prompt that ``messages`` and ``toolbox`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
+def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
+    """The prompt that ``messages`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
 
     The messages are well formed: ``messages.read`` checked them.
     """
     called = False
+    pictures: list[Image] = []
     words: list[str] = []
     user_words: list[str] = []
     last_words: list[str] = []
@@ -54,9 +57,10 @@ def prompt_of(messages: Sequence[Message], model: Model, toolbox: ToolBox | None
     characters = prompt_tokens = 0
     for place, message in enumerate(messages):
         role, content = message["role"], message.get("content")
-        if type(content) is list and "vision" not in model.features:
-            _check_no_picture(content, f"messages[{place}]")
         said = content if type(content) is str else tokens.content_text(content)
+        if type(content) is list:
+            pictures += _pictures(content, f"messages[{place}]", model)
+            message = {**message, "content": said}
         said_words = said.casefold().split()
         words += said_words
         characters += len(said)
@@ -69,8 +73,9 @@ def prompt_of(messages: Sequence[Message], model: Model, toolbox: ToolBox | None
             system_texts.append(said)
         elif role != "assistant":
             called = True
-    if toolbox is not None:
-        prompt_tokens += toolbox.tokens(model.encoding)
+    if pictures:
+        images.check_count(pictures)
+        prompt_tokens += sum(images.tokens(picture, model) for picture in pictures)
     return Prompt(
         prompt_tokens + _PRIMING,
         characters,
@@ -82,6 +87,7 @@ def prompt_of(messages: Sequence[Message], model: Model, toolbox: ToolBox | None
         "\n".join(system_texts),
         blake2b(orjson.dumps(messages, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest(),
         _tool_results(messages) if called else (),
+        tuple(pictures),
     )
 
 
@@ -122,8 +128,9 @@ def _system_tokens(said: str, encoding: str) -> int:
     return tokens.chat_prompt_tokens((message,), encoding) - _PRIMING
 
 
-def _check_no_picture(content: list[Message], place: str) -> None:
+def _pictures(content: list[Message], place: str, model: Model) -> list[Image]:
     for number, part in enumerate(content):
-        if part["type"] == "image_url":
+        if part["type"] == "image_url" and "vision" not in model.features:
             message = "Invalid content type. image_url is only supported by certain models."
             raise invalid("invalid_value", message, f"{place}.content[{number}].type")
+    return images.of_content(content, f"{place}.content")

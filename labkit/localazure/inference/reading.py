@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from labkit.catalog import Model
-from labkit.localazure.inference import chat_reply, chat_request, parameters, refusals, routes
+from labkit.localazure.inference import chat_reply, chat_request, parameters, promptcache, refusals, routes
 from labkit.localazure.inference.chat_reply import Exchange
 from labkit.localazure.inference.chat_request import ChatRequest
 from labkit.localazure.inference.contentfilter import Screening, screen
@@ -23,14 +23,20 @@ from labkit.localazure.inference.simulation import Simulation
 _KEPT_BODIES = 512
 _KEPT_BYTES = 4_096
 _SEEN_BODIES = 4_096
+# Longer answers are made again.
+_KEPT_TOKENS = 1_000
 
 
 class Judged(NamedTuple):
-    """A prompt that a model may answer: screened, and with what it counts against the rate limit."""
+    """A prompt that a model may answer: screened, and with what it counts against the rate limit.
+
+    ``beginnings`` are those of a long prompt that may be cached.
+    """
 
     prompt: Prompt
     screening: Screening
     estimated_tokens: int
+    beginnings: tuple[bytes, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -74,23 +80,41 @@ class Reading:
             return self._answer(judged, model, simulation, before)
         known = self._outcomes.get((model.name, simulation.seed))
         if known is None:
-            known = self._outcomes[model.name, simulation.seed] = self._answer(judged, model, simulation, 0)
+            known = self._answer(judged, model, simulation, 0)
+            if known.completion_tokens <= _KEPT_TOKENS:
+                self._outcomes[model.name, simulation.seed] = known
         return known
+
+    def with_cached_tokens(self, outcome: Outcome, cached_tokens: int) -> Outcome:
+        """The same outcome, of whose prompt ``cached_tokens`` were known."""
+        exchange = outcome.exchange._replace(cached_tokens=cached_tokens)
+        return outcome._replace(exchange=exchange, document=self._written(exchange))
+
+    def _written(self, exchange: Exchange) -> tuple[bytes, ...]:
+        return () if self.asked.stream or self._document is None else self._document(exchange)
 
     def _judge(self, model: Model, version: str) -> Judged:
         if model.is_embedding:
             raise refusals.wrong_operation(routes.CHAT, model)
         refusals.check_version(version, model)
         chat_request.check_model(self.asked, model)
-        prompt, settings = prompt_of(self.asked.messages, model, self.asked.settings.toolbox), self.asked.settings
+        prompt, settings = prompt_of(self.asked.messages, model), self.asked.settings
+        if settings.toolbox is not None or settings.format is not None:
+            prompt = prompt._replace(tokens=prompt.tokens + settings.extra_tokens(model.encoding))
         estimated_tokens = estimate_tokens(prompt.characters, settings.max_tokens, settings.n)
-        return Judged(prompt, screen(prompt.words, prompt.user_words), estimated_tokens)
+        screening = screen(prompt.words, prompt.user_words)
+        if prompt.tokens < promptcache.FEWEST_TOKENS or not promptcache.is_supported(model):
+            return Judged(prompt, screening, estimated_tokens)
+        before = "/".join([part.digest for part in (settings.toolbox, settings.format) if part is not None])
+        beginnings = promptcache.beginnings(self.asked.messages, before, model.encoding)
+        return Judged(prompt, screening, estimated_tokens, beginnings)
 
     def _answer(self, judged: Judged, model: Model, simulation: Simulation, before: int) -> Outcome:
         answers = simulation.answers(model, judged.prompt, self.asked.settings, before)
         toolbox = self.asked.settings.toolbox
         legacy_calls = toolbox is not None and toolbox.legacy
-        exchange = Exchange(model, judged.prompt, answers, judged.screening, legacy_calls)
+        logprobs = self.asked.top_logprobs
+        exchange = Exchange(model, judged.prompt, answers, judged.screening, legacy_calls, logprobs)
         said = "\x00".join([each.said for each in answers]).encode("utf-8", "replace")
         return Outcome(
             exchange=exchange,
@@ -98,7 +122,7 @@ class Reading:
             latency=max([each.latency for each in answers], key=_total_ms),
             digest=blake2b(said, digest_size=8).hexdigest(),
             right=answers[0].right,
-            document=() if self.asked.stream or self._document is None else self._document(exchange),
+            document=self._written(exchange),
         )
 
 

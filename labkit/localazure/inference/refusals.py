@@ -46,6 +46,16 @@ def wrong_operation(operation: str, model: Model) -> AzureError:
     )
 
 
+def not_simulated(operation: str) -> AzureError:
+    """The service can do this and the local Azure cannot. The code is the service's, the words are ours."""
+    return AzureError(
+        400,
+        "OperationNotSupported",
+        f"The {operation} operation is not supported by the local Azure. It answers chat/completions, responses, "
+        "embeddings and models.",
+    )
+
+
 def check_version(version: str, model: Model) -> None:
     """``AzureError`` 400 when ``model`` came later than the API ``version`` (langchain4j/langchain4j#2636, 2025-03)."""
     if model.is_reasoning and version != "v1" and version < _REASONING_SINCE:

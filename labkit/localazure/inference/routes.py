@@ -22,6 +22,11 @@ RESPONSE_INPUT = "responses.input_items"
 COMPLETIONS = "completions"
 
 _DEPLOYED = {"chat/completions": CHAT, "embeddings": EMBEDDINGS, "completions": COMPLETIONS}
+# What else the service has: named in a refusal rather than said not to exist.
+_ELSEWHERE = frozenset(
+    ("assistants", "audio", "batches", "containers", "evals", "extensions", "files", "fine_tuning", "images")
+    + ("realtime", "threads", "uploads", "vector_stores", "videos")
+)
 _DATED = re.compile(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 _FIRST_VERSION = "2022-12-01"
 
@@ -31,13 +36,15 @@ class Route:
     """Where a request goes: ``prefix`` stands before ``/openai/``, ``name`` is that of a deployment.
 
     It is a model's in ``MODEL``, and the id of a stored response in ``RESPONSE`` and its like. Where the deployment is
-    named in the body, on the ``v1`` surface and for ``RESPONSES``, ``name`` is None.
+    named in the body, on the ``v1`` surface and for ``RESPONSES``, ``name`` is None. ``simulated`` is false for what
+    only the real service does; ``operation`` is then the first part of the address.
     """
 
     prefix: str
     v1: bool
     operation: str
     name: str | None = None
+    simulated: bool = True
 
 
 def find(request: Request) -> Route:
@@ -71,7 +78,17 @@ def _parse(method: str, path: str) -> Route | None:
     start = path.lower().find("/openai/")
     if start < 0:
         return None
-    return _route(method, path[:start], path[start + len("/openai/") :].lstrip("/"))
+    prefix, rest = path[:start], path[start + len("/openai/") :].lstrip("/")
+    return _route(method, prefix, rest) or _elsewhere(prefix, rest)
+
+
+def _elsewhere(prefix: str, rest: str) -> Route | None:
+    """The route to something that the service knows and the local Azure does not do, by any method."""
+    parts = rest.split("/")
+    v1 = parts[0] == "v1"
+    depth = 1 if v1 else 2 if parts[0] == "deployments" else 0
+    named = parts[depth] if len(parts) > depth else ""
+    return Route(prefix, v1, named, simulated=False) if named in _ELSEWHERE else None
 
 
 def _route(method: str, prefix: str, rest: str) -> Route | None:

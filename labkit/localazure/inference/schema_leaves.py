@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from labkit.localazure.inference.json_pointer import find
 from labkit.localazure.inference.mentions import Mentions, words_of
 from labkit.localazure.inference.spelling import without_accents
 
 _SUM = re.compile(r"[-(]?\d[\d\s.,()+*/×÷^%−-]*\d\)?")
 _MOST_PROPERTIES = 100
+_SEARCHED_LEVELS = 4
 
 
 class Source(NamedTuple):
@@ -129,25 +131,43 @@ class Leaves:
         yield from (text for text in (*special, *mentions.quoted, *mentions.names) if text not in self._taken)
 
     def _asks_answer(self, name: str) -> bool:
-        return self.placed is None and not self._answer_names.isdisjoint((name, *words_of(name)))
+        return self.placed is None and name in self._answer_names
 
 
 def _answer_names(root: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the properties that ask for the answer: usual ones, else the first that holds a text or a number."""
-    names = list(_leaf_names(root))
-    if any(_NAMES["answer"].intersection(words_of(name)) for name in names):
-        return _NAMES["answer"]
-    return frozenset(next(([name] for name in names if not _NAMES["reason"].intersection(words_of(name))), ()))
+    """The names of the properties that ask for the answer: usual ones, as near to the root as there are any, else the
+    first that holds a text or a number and no reason.
+    """
+    first: list[str] = []
+    level: list[Any] = [root]
+    for _ in range(_SEARCHED_LEVELS):
+        members = [item for schema in level for item in _members(schema, root)][:_MOST_PROPERTIES]
+        leaves = [name for name, inner in members if _is_leaf(inner)]
+        usual = [name for name in leaves if _NAMES["answer"].intersection(words_of(name))]
+        if usual:
+            return frozenset(usual)
+        first = first or [name for name in leaves if not _NAMES["reason"].intersection(words_of(name))][:1]
+        level = [inner for _, inner in members]
+    return frozenset(first)
 
 
-def _leaf_names(schema: Mapping[str, Any]) -> Iterator[str]:
-    """The names of the properties near the root that hold a text, a number or one of a few values."""
-    for name, inner in list(schema.get("properties", {}).items())[:_MOST_PROPERTIES]:
-        if not isinstance(inner, Mapping):
-            continue
-        kinds = inner.get("type", "string" if "enum" in inner else "")
-        if {"string", "number", "integer"}.intersection((kinds,) if isinstance(kinds, str) else kinds):
-            yield name
+def _members(schema: Any, root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The properties of an object, or of the objects in an array."""
+    target = _followed(schema, root)
+    target = _followed(target.get("items", target), root)
+    for name, inner in list(target.get("properties", {}).items())[:_MOST_PROPERTIES]:
+        yield name, _followed(inner, root)
+
+
+def _followed(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    target = find(root, schema["$ref"]) if isinstance(schema, Mapping) and "$ref" in schema else schema
+    return target if isinstance(target, Mapping) else {}
+
+
+def _is_leaf(schema: Mapping[str, Any]) -> bool:
+    """True for what holds a text, a number or one of a few values."""
+    kinds = schema.get("type", "string" if "enum" in schema else "")
+    return not {"string", "number", "integer"}.isdisjoint((kinds,) if isinstance(kinds, str) else kinds)
 
 
 def _as_number(text: str) -> float | None:

@@ -8,7 +8,7 @@ from labkit.localazure.inference import chat_request, delivery, refusals
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.contentfilter import SAFE
 from labkit.localazure.inference.latency import Latency
-from labkit.localazure.inference.reading import Outcome, Reading
+from labkit.localazure.inference.reading import Judged, Outcome, Reading
 from labkit.localazure.wire import Reply, StreamReply
 
 
@@ -39,9 +39,20 @@ def serve(call: Call, target: Target, reading: Reading) -> Served:
     simulation = call.azure.simulation
     before = simulation.count(target.deployment.id, prompt, asked.settings)
     outcome = reading.outcome(judged, model, simulation, before)
+    if judged.beginnings:
+        outcome = _discounted(call, target, reading, judged, outcome)
     latency = call.slowed(outcome.latency, outcome.completion_tokens)
     call.answer(prompt.tokens, outcome.completion_tokens, latency.total_ms, outcome.digest, outcome.right)
     return Served(outcome, latency, call.headers(target, limiter))
+
+
+def _discounted(call: Call, target: Target, reading: Reading, judged: Judged, outcome: Outcome) -> Outcome:
+    """``outcome``, with what the deployment has read of its prompt a short while ago."""
+    long = reading.asked.fields.get("prompt_cache_retention") == "24h"
+    cache = call.azure.prompt_cache
+    known = cache.take(target.deployment.id, judged.beginnings, call.entry.at_s, long=long)
+    call.entry.cached_tokens = min(known, judged.prompt.tokens)
+    return reading.with_cached_tokens(outcome, call.entry.cached_tokens) if known else outcome
 
 
 async def plain(call: Call, served: Served, body: bytes) -> Reply | StreamReply:

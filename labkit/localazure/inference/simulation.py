@@ -21,9 +21,11 @@ from typing import Literal, NamedTuple
 from labkit import bank, tokens
 from labkit.bank import Question
 from labkit.catalog import Model
-from labkit.localazure.inference import latency, toolchoice, wording
+from labkit.localazure.inference import json_answers, latency, lengthy, toolchoice, wording
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.prompt import Prompt
+from labkit.localazure.inference.readable import readable
+from labkit.localazure.inference.response_format import ResponseFormat
 from labkit.localazure.inference.toolchoice import FunctionCall
 from labkit.localazure.inference.tools import ToolBox
 from labkit.localazure.inference.wording import Length
@@ -32,6 +34,8 @@ from labkit.localazure.inference.wording import Length
 _WOBBLE = 0.3
 _REMEMBERED_REQUESTS = 50_000
 _SEARCHED_WORDS = 4_000
+# The counts of longer answers are not kept.
+_COUNTED_CHARACTERS = 2_000
 
 # Hidden tokens a reasoning model spends, in steps of 64 as the real ones count: fewest and most by level; 0 is for
 # prompts outside the bank.
@@ -55,6 +59,11 @@ class Settings(NamedTuple):
     effort: str = "medium"
     verbosity: str = "medium"
     toolbox: ToolBox | None = None
+    format: ResponseFormat | None = None
+
+    def extra_tokens(self, encoding: str) -> int:
+        """What tools and the schema of the answer add to the prompt's tokens."""
+        return sum(part.tokens(encoding) for part in (self.toolbox, self.format) if part is not None)
 
 
 class Answer(NamedTuple):
@@ -134,13 +143,14 @@ class Simulation:
         hidden = _hidden_tokens(question, settings, draw) if model.is_reasoning else 0
         if settings.toolbox is not None and (calls := toolchoice.calls(settings.toolbox, prompt, draw)):
             return _calling(calls, hidden, model, prompt, settings, draw)
+        right = question is not None and self.is_right(model, question, settings, repetition)
+        if settings.format is not None:
+            return _in_json(settings.format, question, right, hidden, model, prompt, settings, draw)
         if prompt.tool_results:
-            language = wording.language_of(prompt.last_user_text, prompt.system_text)
-            text = wording.from_results(prompt.tool_results, language, draw)
+            text = wording.from_results(prompt.tool_results, _language(prompt), draw)
         elif question is None:
             text = _generic(prompt, settings, draw)
         else:
-            right = self.is_right(model, question, settings, repetition)
             text = wording.to_question(question, right, _length(prompt, settings), draw)
         answer = _cut(text, hidden, model, prompt, settings, draw)
         # Judged by its text, as any reader would: an answer cut off before its point is not right.
@@ -151,8 +161,46 @@ class Simulation:
 
 
 def _generic(prompt: Prompt, settings: Settings, draw: bytes) -> str:
-    language = wording.language_of(prompt.last_user_text, prompt.system_text)
+    language = _language(prompt)
+    if prompt.images:
+        return wording.about_images(prompt.images, language, draw)
+    words = lengthy.words_asked(prompt.last_words)
+    if words is not None:
+        most = lengthy.MOST_WORDS // settings.n
+        if settings.max_tokens is not None:  # every word is a token at least: no more than can be said
+            most = min(most, settings.max_tokens + 1)
+        return wording.of_length(prompt.last_user_text, language, min(words, most), draw)
     return wording.to_anything(prompt.last_user_text, language, _length(prompt, settings), draw)
+
+
+def _language(prompt: Prompt) -> str:
+    return wording.language_of(prompt.last_user_text, prompt.system_text)
+
+
+def _in_json(
+    asked: ResponseFormat,
+    question: Question | None,
+    right: bool,
+    hidden: int,
+    model: Model,
+    prompt: Prompt,
+    settings: Settings,
+    draw: bytes,
+) -> Answer:
+    """The answer in JSON. To a question it is right when the property that asks for the answer holds the right one."""
+    sentence = wording.sentence(_language(prompt), draw)
+    answer, explanation = None, ""
+    if prompt.tool_results:
+        answer = readable(prompt.tool_results[-1][1])
+    elif question is not None:
+        answer = wording.to_question(question, right, Length.TERSE, draw)
+        explanation = question.explanation if right else sentence
+    composed = json_answers.compose(asked, prompt, draw, sentence=sentence, answer=answer, explanation=explanation)
+    made = _cut(composed.text, hidden, model, prompt, settings, draw)
+    if question is None:
+        return made
+    said = made.text if composed.answer is None or made.finish_reason == "length" else composed.answer
+    return made._replace(right=_is_right(question, said))
 
 
 def _length(prompt: Prompt, settings: Settings) -> Length:
@@ -174,7 +222,7 @@ def _cut(text: str, hidden: int, model: Model, prompt: Prompt, settings: Setting
     for stop in settings.stop:
         text = text.partition(stop)[0]
     limit = model.max_output_tokens if settings.max_tokens is None else settings.max_tokens
-    visible = _tokens(text, model.encoding)
+    visible = _tokens(text, model.encoding) if len(text) <= _COUNTED_CHARACTERS else tokens.count(text, model.encoding)
     finish_reason: Literal["stop", "length"] = "stop"
     if hidden + visible > limit:
         finish_reason = "length"

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from labkit.localazure.inference import logprobs
 from labkit.localazure.inference.chat_reply import STAMP, Exchange
 from labkit.localazure.inference.simulation import Answer
 
@@ -53,22 +54,25 @@ def _prompt_event(exchange: Exchange) -> bytes:
 def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_usage: bool) -> list[bytes]:
     """The events of one choice: its role, its text piece by piece, the reason for its end."""
 
-    def chunk(delta: dict[str, Any], results: object, reason: str | None = None) -> bytes:
+    def chunk(delta: dict[str, Any], results: object, reason: str | None = None, said: object = None) -> bytes:
         choice = {
             "content_filter_results": results,
             "delta": delta,
             "finish_reason": reason,
             "index": place,
-            "logprobs": None,
+            "logprobs": said,
         }
         frame = exchange.frame(_KIND, [choice])
         return _event({**frame, "usage": None} if with_usage else frame, stamp)
 
     results = exchange.answer_results
-    said = None if answer.calls else ""
-    made = [chunk({"content": said, "refusal": None, "role": "assistant"}, {})]
+    begun = None if answer.calls else ""
+    made = [chunk({"content": begun, "refusal": None, "role": "assistant"}, {})]
     if answer.calls and not exchange.filtered:
         made += [chunk(delta, {}) for delta in _call_deltas(answer, legacy=exchange.legacy_calls)]
+    elif exchange.top_logprobs is not None and not exchange.filtered:
+        for piece in logprobs.pieces(answer.text, exchange.model.encoding, exchange.top_logprobs):
+            made.append(chunk({"content": piece.text}, results, said={"content": piece.logprobs, "refusal": None}))
     elif not exchange.filtered:
         # Only the text differs between these chunks, so the rest is written once.
         start, _, end = chunk({"content": _TEXT}, results).partition(orjson.dumps(_TEXT))

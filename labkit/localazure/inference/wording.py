@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from labkit.bank import Question
+from labkit.localazure.inference.images import Image
 from labkit.localazure.inference.readable import readable
 from labkit.localazure.inference.spelling import spellings
 
@@ -74,6 +75,36 @@ def to_anything(prompt: str, language: str, length: Length, draw: bytes) -> str:
         return _definition(prompt, language) or _pick(words["short"], draw[0]).replace("{topic}", topic)
     opener = _definition(prompt, language) or _pick(words["opener"], draw[0]).replace("{topic}", topic)
     return " ".join((opener, *_points(words, draw), _pick(words["closer"], draw[4])))
+
+
+def of_length(prompt: str, language: str, words: int, draw: bytes) -> str:
+    """An answer to anything of about ``words`` words, not fewer."""
+    text = _WORDS[language]
+    topic = _topic(prompt) or _NO_TOPIC[language]
+    opener = _pick(text["opener"], draw[0]).replace("{topic}", topic)
+    said, count = [opener], len(opener.split())
+    sentences: list[str] = text["point"]
+    place, step = draw[2], 2 * (draw[1] % 4) + 1
+    while count < words:
+        said.append(sentences[place % len(sentences)])
+        count += len(said[-1].split())
+        place += step
+    return " ".join(said)
+
+
+def sentence(language: str, draw: bytes) -> str:
+    """A sentence that is true of most things."""
+    return _pick(_WORDS[language]["point"], draw[2])
+
+
+def about_images(images: Sequence[Image], language: str, draw: bytes) -> str:
+    """What a model that was shown pictures says of them: format and size, all that is known of them here."""
+    words = _WORDS[language]
+    seen = [
+        words["image"].replace("{format}", image.format).replace("{size}", f"{image.width} × {image.height}")
+        for image in images
+    ]
+    return " ".join((*seen, _pick(words["closer"], draw[4])))
 
 
 def from_results(results: Sequence[tuple[str, str]], language: str, draw: bytes) -> str:

@@ -84,7 +84,7 @@ def test_token_expires(ask: Asker) -> None:
         pytest.param("POST", "chat/completions", VERSION, id="no deployment"),
         pytest.param("POST", "deployments//chat/completions", VERSION, id="empty deployment"),
         pytest.param("POST", f"deployments/{BIG}/chat", VERSION, id="half an operation"),
-        pytest.param("POST", f"deployments/{BIG}/images/generations", VERSION, id="another operation"),
+        pytest.param("POST", f"deployments/{BIG}/pictures/generations", VERSION, id="another operation"),
         pytest.param("POST", "v1/nothing", None, id="v1"),
         pytest.param("DELETE", "models", VERSION, id="models"),
     ],

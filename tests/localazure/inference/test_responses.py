@@ -22,6 +22,7 @@ from tests.localazure.asking import (
     deploy,
     error_of,
 )
+from tests.localazure.pictures import png, url
 
 SAID = "Explain how a cache saves money, please."
 
@@ -139,7 +140,7 @@ def test_items_of_a_conversation_kept_by_the_client(ask: Asker) -> None:
 def test_picture(ask: Asker) -> None:
     """A picture is read by a model that sees, and refused for another one in the names of responses."""
     deploy(ask.azure, "o3-mini")
-    given = [{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}]
+    given = [{"role": "user", "content": [{"type": "input_image", "image_url": url(png(100, 100))}]}]
     alone = ask.respond([{"role": "user", "content": [{"type": "input_text", "text": ""}]}])
     seen = ask.respond(given)
     assert seen.json["usage"]["input_tokens"] > alone.json["usage"]["input_tokens"]

@@ -7,6 +7,7 @@ import pytest
 from labkit.localazure.inference.responses import store
 from labkit.localazure.inference.responses.store import ResponseStore, Stored
 from tests.localazure.asking import OMNI, RESPONSES_VERSION, Asker, account_of, error_of
+from tests.localazure.pictures import png, url
 
 DAY_S = 86_400
 
@@ -177,7 +178,7 @@ def test_account_takes_limited_space() -> None:
 
 def test_conversation_too_large_to_keep_says_so(ask: Asker) -> None:
     """It is answered, and its body says that it is not stored."""
-    picture = {"type": "input_image", "image_url": "https://example.com/" + "a" * 5_000_000}
+    picture = {"type": "input_image", "image_url": url(png(100, 100)) + "A" * 5_000_000}
     body = ask.respond([{"role": "user", "content": [picture]}]).json
     assert body["store"] is False
     assert ask.stored(body["id"]).status == 404
