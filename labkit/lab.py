@@ -184,6 +184,34 @@ def telemetry(table: str, *, after: int = 0) -> list[Row]:
     return rows
 
 
+def alerts() -> list[Row]:
+    """Every alert that has fired, oldest first: its ``rule``, ``severity``, ``condition`` (Fired or Resolved), why.
+
+    What is due on the local Azure's clock is evaluated first. Budgets' alerts are among them (``service`` CostAlerts).
+    """
+    fired: list[Row] = _ask("GET", "alerts")["alerts"]
+    return fired
+
+
+def notifications(*, after: int = 0) -> list[Row]:
+    """Whom alerts told, oldest first, newer than the id ``after``: ``channel``, ``receiver``, ``outcome``.
+
+    Webhooks on this machine are really posted; what would have gone out as mail, SMS and so on has the outcome
+    "not sent".
+    """
+    told: list[Row] = _ask("GET", "alerts", query={"after": after})["notifications"]
+    return told
+
+
+def costs() -> list[Row]:
+    """What each deployment has cost on each day (UTC), with ``model``, ``tokens`` and ``cost_usd``.
+
+    Days begin at ``day_s``, in seconds since 1970.
+    """
+    spent: list[Row] = _ask("GET", "costs")["costs"]
+    return spent
+
+
 def _ask(method: str, path: str, *, query: Row | None = None, body: Row | None = None) -> Any:
     """What the own API of the local Azure that labkit is connected to answers."""
     connection = current()

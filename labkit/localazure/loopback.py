@@ -6,8 +6,9 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
@@ -68,7 +69,7 @@ class LoopbackServer:
         listener = _listen(self._port)
         scheme = "http" if self._authority is None else "https"
         self._url = f"{scheme}://{_HOST}:{listener.getsockname()[1]}"
-        self._server = _Server(self._application(self._url), self._authority)
+        self._server = _Server(self._application(self._url), self._upkeep, self._authority)
         self._thread = threading.Thread(
             target=self._server.serve_on, args=(listener,), name="labkit-local-azure", daemon=True
         )
@@ -91,11 +92,16 @@ class LoopbackServer:
         """The ASGI application to serve at ``url``."""
         raise NotImplementedError
 
+    async def _upkeep(self) -> None:
+        """What is to be done about once a second, unless it is still being done; nothing unless a server says so."""
+
 
 class _Server(uvicorn.Server):
     """Uvicorn with a ready signal, and a main loop that ends when asked instead of looking ten times a second."""
 
-    def __init__(self, app: object, authority: Authority | None = None) -> None:
+    def __init__(
+        self, app: object, upkeep: Callable[[], Coroutine[Any, Any, None]], authority: Authority | None = None
+    ) -> None:
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]
             http=Protocol,
@@ -115,6 +121,7 @@ class _Server(uvicorn.Server):
         self.failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._upkeep = upkeep
 
     def serve_on(self, listener: socket.socket) -> None:
         """Serve until asked to stop; what goes wrong is kept in ``failure``."""
@@ -139,8 +146,11 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         tick = 0
+        upkeep: asyncio.Task[None] | None = None
         while not await self.on_tick(tick):  # sets the date header; counts in tenths of a second
             tick += 10
+            if upkeep is None or upkeep.done():
+                upkeep = asyncio.create_task(self._upkeep())
             try:
                 await asyncio.wait_for(self._stop.wait(), 1.0)
             except TimeoutError:

@@ -58,3 +58,6 @@ class LocalAzure(LoopbackServer):
     def _application(self, url: str) -> App:
         self.azure.url = url
         return App(self.azure)
+
+    async def _upkeep(self) -> None:
+        await self.azure.catch_up()

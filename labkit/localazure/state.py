@@ -1,5 +1,7 @@
 """The state of one local Azure: everything its faces share."""
 
+import asyncio
+
 from labkit.localazure.clock import Clock
 from labkit.localazure.console.recent import Recent
 from labkit.localazure.database import Database
@@ -11,10 +13,14 @@ from labkit.localazure.inference.responses.store import ResponseStore
 from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
 from labkit.localazure.management.providers.accounts import create_default as create_account
+from labkit.localazure.monitor.engine import Monitor
 from labkit.localazure.resources import ResourceStore
 from labkit.localazure.secrets import Secrets
 from labkit.localazure.telemetry.store import Telemetry
 from labkit.localazure.usage import Usage
+
+# A receiver of webhooks may live in the process that waits for an answer: the wait for it is short.
+_WEBHOOKS_S = 1.0
 
 
 class Azure:
@@ -57,11 +63,26 @@ class Azure:
         self.identity = Identity(clock, self.secrets)
         self.telemetry = Telemetry(clock, self.database)
         create_account(self)
+        self.monitor = Monitor(self)
 
     def advance(self, delay_s: float) -> None:
         """Let ``delay_s`` seconds pass at once, without ageing the tokens of clients, which live in the machine's."""
         self.clock.advance(delay_s)
         self.identity.advance(delay_s)
+
+    def tick(self) -> None:
+        """Evaluate every alert rule and budget that is due up to the clock's now. Nothing happens when none is."""
+        if self.monitor.is_due():
+            self.monitor.run()
+
+    async def catch_up(self) -> None:
+        """The same outside the event loop, and a moment's wait for the webhooks that it sends.
+
+        Called about once a second, and before alerts and budgets are read.
+        """
+        if self.monitor.is_due() or self.monitor.is_busy:
+            await asyncio.to_thread(self.monitor.run)
+            await asyncio.to_thread(self.monitor.notifier.webhooks.settle, _WEBHOOKS_S)
 
     @property
     def admin_secret(self) -> str:

@@ -64,14 +64,14 @@ class HttpBearerPolicy(BearerTokenCredentialPolicy):
 
 @pytest.fixture
 def sdk(client_environment: LocalAzure) -> Iterator[Callable[..., Any]]:
-    """Makes real management clients: ``sdk(CognitiveServicesManagementClient)``."""
+    """Makes real management clients: ``sdk(MonitorManagementClient)``; some take no ``subscription``."""
     clients: list[Any] = []
     credential = DefaultAzureCredential()
 
-    def make(kind: type, *arguments: str) -> Any:
+    def make(kind: type, *arguments: str, subscription: bool = True) -> Any:
         client = kind(
             credential,
-            *(arguments or (SUBSCRIPTION_ID,)),
+            *(arguments or ((SUBSCRIPTION_ID,) if subscription else ())),
             base_url=client_environment.url,
             authentication_policy=HttpBearerPolicy(credential, MANAGEMENT_SCOPE),
         )

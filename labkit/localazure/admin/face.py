@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from labkit import __version__
-from labkit.localazure.admin import clock, faults, journal, telemetry
+from labkit.localazure.admin import alerts, clock, faults, journal, telemetry
 from labkit.localazure.admin.asked import Asked
 from labkit.localazure.console import overview
 from labkit.localazure.errors import AzureError
@@ -40,6 +40,8 @@ _ROUTES = (
     _Route("DELETE", "faults/{id}", faults.remove),
     _Route("GET", "telemetry", telemetry.tables),
     _Route("GET", "telemetry/{table}", telemetry.rows),
+    _Route("GET", "alerts", alerts.read),
+    _Route("GET", "costs", alerts.costs),
 )
 
 

@@ -1,11 +1,12 @@
 """The control plane: what Azure Resource Manager checks in every request, and where it sends it."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from labkit.catalog import by_azure
 from labkit.localazure.errors import AzureError, method_not_allowed
-from labkit.localazure.management import cloud, documents, subscriptions
+from labkit.localazure.management import alerts_management, cloud, cost_management, documents, subscriptions
 from labkit.localazure.management.providers import TYPES, ResourceType
 from labkit.localazure.management.providers.base import Act, invalid_content
 from labkit.localazure.management.refusals import no_group, unknown_path, unknown_type
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 # azure-resource-manager-rpc v1.0, common-api-details ("Max Request Body Size"), read 2026-11-22.
 _BODY_LIMIT = 4 * MIB
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]+(\.\d+)?)?")
+# Namespaces that keep no documents: what they answer is computed.
+_COMPUTED: dict[str, Callable[["Azure", Request, Target], Awaitable[Reply]]] = {
+    alerts_management.NAMESPACE.lower(): alerts_management.answer,
+    cost_management.NAMESPACE.lower(): cost_management.answer,
+}
 
 
 async def answer(azure: "Azure", request: Request) -> Reply:
@@ -38,9 +44,13 @@ async def answer(azure: "Azure", request: Request) -> Reply:
     if found is None or subscriptions.is_registration(found):
         return await subscriptions.answer(request, parts)
     _check_group(found)
+    if found.namespace.lower() in _COMPUTED:
+        return await _COMPUTED[found.namespace.lower()](azure, request, found)
     if documents.is_operation(found):
         return documents.operation_status(azure, request, found)
     kind = TYPES.get(found.type)
+    if kind is not None and kind.evaluated:
+        await azure.catch_up()
     if found.names_resource:
         return await _resource(azure, request, found, kind)
     if kind is not None and kind.prepare is not None:

@@ -51,4 +51,6 @@ def unknown_path(request: Request) -> AzureError:
 
 
 def _known_types() -> str:
-    return ", ".join(kind.name for kind in TYPES.values())
+    # The last two keep no documents, so they are no resource types: alerts_management, cost_management.
+    computed = ("Microsoft.AlertsManagement/alerts", "Microsoft.CostManagement/query")
+    return ", ".join((*(kind.name for kind in TYPES.values()), *computed))

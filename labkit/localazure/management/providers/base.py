@@ -72,7 +72,8 @@ class ResourceType:
 
     A type that ``provisions`` is created in the background. ``group_only`` types live in a resource group; others at
     any scope, and are listed at exactly that scope. Names match ``name_pattern``, which ``name_rule`` says in words.
-    ``etag_name`` is how the type spells its etag, if it has one.
+    ``etag_name`` is how the type spells its etag, if it has one. Before an ``evaluated`` type is read or written,
+    everything that is due on the clock is evaluated.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ResourceType:
     missing_delete_status: int = 204
     etag_name: str | None = None
     system_data: bool = True
+    evaluated: bool = False
 
     @property
     def short_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Microsoft.Consumption/budgets: how much may be spent, and who is told. Stored and checked here, not yet evaluated.
+"""Microsoft.Consumption/budgets: how much may be spent, and who is told. Checked here, watched by ``costs.budgets``.
 
 The rules are those of the REST reference (Consumption, Budgets, 2024-08-01) and of the docstrings in
 azure-mgmt-consumption 11.0, read 2026-11-22. The service answers a bad budget with the code "400"
@@ -9,6 +9,10 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from labkit.localazure.costs.budgets import TYPE as TYPE
+from labkit.localazure.costs.budgets import spend
+from labkit.localazure.costs.dimensions import BadFilter, check_filter
+from labkit.localazure.costs.periods import plus_months
 from labkit.localazure.errors import AzureError
 from labkit.localazure.management.providers.action_groups import is_email
 from labkit.localazure.management.providers.base import Draft, ResourceType, number, text
@@ -17,7 +21,6 @@ from labkit.localazure.resources import Document, Resource
 if TYPE_CHECKING:
     from labkit.localazure.state import Azure
 
-TYPE = "Microsoft.Consumption/budgets"
 _GRAINS_MONTHS = {"Monthly": 1, "Quarterly": 3, "Annually": 12}
 _BILLING_GRAINS = ("BillingMonth", "BillingQuarter", "BillingAnnual")
 # `az consumption budget create` writes these and the category in lower case (azure-cli 2.91.0).
@@ -52,8 +55,16 @@ def prepare(draft: Draft) -> Document:
         "notifications": _notifications(draft),
     }
     if properties.get("filter"):
-        stored["filter"] = properties["filter"]
+        stored["filter"] = _filter(properties["filter"])
     return {"properties": stored}
+
+
+def _filter(given: object) -> object:
+    try:
+        check_filter(given)
+    except BadFilter as reason:
+        raise _refused(f"The filter is invalid: {reason}.") from None
+    return given
 
 
 def _check_etag(draft: Draft) -> None:
@@ -68,11 +79,7 @@ def _period(draft: Draft, grain: str) -> Document:
         raise _refused("The timePeriod with its startDate is required.")
     start = _date(period["startDate"], "startDate")
     _check_start(draft, start, grain)
-    end = (
-        _date(period["endDate"], "endDate")
-        if period.get("endDate")
-        else start.replace(year=start.year + _DEFAULT_YEARS)
-    )
+    end = _date(period["endDate"], "endDate") if period.get("endDate") else plus_months(start, 12 * _DEFAULT_YEARS)
     if end <= start:
         raise _refused("The endDate must be after the startDate.")
     return {"startDate": _zulu(start), "endDate": _zulu(end)}
@@ -159,9 +166,17 @@ def _refused(message: str) -> AzureError:
 
 
 def show(azure: "Azure", resource: Resource) -> Document:
-    """The budget as a GET answers it. Nothing computes the spend yet, so it stands at zero."""
-    spend = {"amount": 0.0, "unit": "USD"}
-    return {**resource.document, "properties": {**resource.properties, "currentSpend": spend}}
+    """The budget as a GET answers it, with what was spent of it so far.
+
+    A forecast is only given when a notification asks for one: azure-mgmt-consumption 11.0, ForecastSpend.
+    """
+    stands = spend(azure, resource, azure.clock.now())
+    actual, forecast = (stands.actual_usd, stands.forecast_usd) if stands is not None else (0.0, 0.0)
+    properties = {**resource.properties, "currentSpend": {"amount": round(actual, 6), "unit": "USD"}}
+    notifications = resource.properties["notifications"].values()
+    if any(notification["thresholdType"] == "Forecasted" for notification in notifications):
+        properties["forecastSpend"] = {"amount": round(forecast, 6), "unit": "USD"}
+    return {**resource.document, "properties": properties}
 
 
 BUDGETS = ResourceType(
@@ -174,4 +189,5 @@ BUDGETS = ResourceType(
     missing_delete_status=404,  # azure-mgmt-consumption 11.0 takes 200 and nothing else
     etag_name="eTag",
     system_data=False,
+    evaluated=True,
 )

@@ -1,11 +1,20 @@
-"""Microsoft.Insights/metricAlerts: when somebody is to be told. Stored and checked here, not yet evaluated."""
+"""Microsoft.Insights/metricAlerts: when somebody is to be told. Checked here, evaluated by ``monitor.metric_rules``."""
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from labkit.localazure.clock import iso
 from labkit.localazure.management.providers import metrics
 from labkit.localazure.management.providers.base import Draft, ResourceType, bad_request, number, objects, tags, text
+from labkit.localazure.management.providers.criteria import (
+    check_dimensions,
+    check_group,
+    check_periods,
+    duration_s,
+    one_of,
+    severity,
+)
 from labkit.localazure.resources import Document, Resource
 
 if TYPE_CHECKING:
@@ -23,7 +32,6 @@ _SINGLE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 _MULTIPLE = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
 _CRITERIA_LIMIT = 5
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
 def prepare(draft: Draft) -> Document:
@@ -34,8 +42,8 @@ def prepare(draft: Draft) -> Document:
     if not text(draft.body.get("location")):
         raise bad_request("The location property is required for this definition.", "LocationRequired")
     scopes = _scopes(draft)
-    frequency_s = _duration_s(properties, "evaluationFrequency", _FREQUENCIES_S)
-    window_s = _duration_s(properties, "windowSize", _WINDOWS_S)
+    frequency_s = duration_s(properties, "evaluationFrequency", _FREQUENCIES_S)
+    window_s = duration_s(properties, "windowSize", _WINDOWS_S)
     if window_s < frequency_s:
         raise bad_request(
             f"The windowSize '{properties['windowSize']}' is shorter than the evaluationFrequency "
@@ -43,7 +51,7 @@ def prepare(draft: Draft) -> Document:
         )
     stored = {
         **properties,
-        "severity": _severity(properties),
+        "severity": severity(properties),
         "enabled": _enabled(properties),
         "scopes": scopes,
         "criteria": _criteria(draft, scopes),
@@ -53,35 +61,11 @@ def prepare(draft: Draft) -> Document:
     return {"location": draft.body["location"], "tags": tags(draft), "properties": stored}
 
 
-def _severity(properties: Document) -> int:
-    severity = properties.get("severity")
-    if isinstance(severity, bool) or not isinstance(severity, int) or not 0 <= severity <= 4:
-        raise bad_request(f"The severity '{severity}' is invalid. It is 0 (critical) to 4 (verbose).")
-    return severity
-
-
 def _enabled(properties: Document) -> bool:
     enabled = properties.get("enabled")
     if not isinstance(enabled, bool):
         raise bad_request(f"The enabled property '{enabled}' is invalid. It is required, and true or false.")
     return enabled
-
-
-def _duration_s(properties: Document, name: str, allowed_s: tuple[int, ...]) -> int:
-    given = properties.get(name)
-    match = _DURATION.fullmatch(given) if isinstance(given, str) else None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
-    total_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if total_s not in allowed_s:
-        choices = ", ".join(_iso_duration(allowed) for allowed in allowed_s)
-        raise bad_request(f"The {name} '{given}' is invalid. Supported values: {choices}.")
-    return total_s
-
-
-def _iso_duration(duration_s: int) -> str:
-    if duration_s == 86_400:
-        return "PT24H"
-    return f"PT{duration_s // 3_600}H" if duration_s >= 3_600 else f"PT{duration_s // 60}M"
 
 
 def _scopes(draft: Draft) -> list[str]:
@@ -126,12 +110,13 @@ def _condition(draft: Draft, condition: Document, scopes: list[str]) -> str:
     for field in ("name", "metricName", "timeAggregation", "operator"):
         if not text(condition.get(field)):
             raise bad_request(f"A condition in allOf has no {field}.")
-    _one_of(condition, "timeAggregation", _AGGREGATIONS)
+    one_of(condition, "timeAggregation", _AGGREGATIONS)
     if condition.get("criterionType", "StaticThresholdCriterion") == "StaticThresholdCriterion":
-        _one_of(condition, "operator", _STATIC_OPERATORS)
+        one_of(condition, "operator", _STATIC_OPERATORS)
         _check_threshold(condition.get("threshold"))
     else:
         _check_dynamic(condition)
+    check_dimensions(condition.get("dimensions"))
     _check_metric(draft, condition, scopes)
     return str(condition["name"])
 
@@ -143,17 +128,20 @@ def _check_threshold(threshold: object) -> None:
 
 
 def _check_dynamic(condition: Document) -> None:
-    _one_of(condition, "criterionType", ("DynamicThresholdCriterion",))
-    _one_of(condition, "operator", _DYNAMIC_OPERATORS)
-    _one_of(condition, "alertSensitivity", ("Low", "Medium", "High"))
-    periods = condition.get("failingPeriods")
-    if not isinstance(periods, dict) or not {"numberOfEvaluationPeriods", "minFailingPeriodsToAlert"} <= periods.keys():
-        raise bad_request("failingPeriods needs numberOfEvaluationPeriods and minFailingPeriodsToAlert.")
+    one_of(condition, "criterionType", ("DynamicThresholdCriterion",))
+    one_of(condition, "operator", _DYNAMIC_OPERATORS)
+    one_of(condition, "alertSensitivity", ("Low", "Medium", "High"))
+    check_periods(condition.get("failingPeriods"))
+    _check_moment(condition.get("ignoreDataBefore"))
 
 
-def _one_of(condition: Document, field: str, allowed: tuple[str, ...]) -> None:
-    if condition.get(field) not in allowed:
-        raise bad_request(f"The {field} '{condition.get(field)}' is invalid. Supported values: {', '.join(allowed)}.")
+def _check_moment(given: object) -> None:
+    if given is None:
+        return
+    try:
+        datetime.fromisoformat(str(given)).timestamp()
+    except (ValueError, OverflowError):
+        raise bad_request(f"The ignoreDataBefore '{given}' is not a date such as 2026-11-25T00:00:00Z.") from None
 
 
 def _check_metric(draft: Draft, condition: Document, scopes: list[str]) -> None:
@@ -175,10 +163,7 @@ def _check_metric(draft: Draft, condition: Document, scopes: list[str]) -> None:
 def _actions(draft: Draft) -> list[Document]:
     actions = objects(draft.properties.get("actions"))
     for action in actions:
-        group = text(action.get("actionGroupId"))
-        found = draft.azure.resources.get(group) if group else None
-        if found is None or found.type.lower() != "microsoft.insights/actiongroups":
-            raise bad_request(f"The action group '{group}' was not found. An action names the id of an action group.")
+        check_group(draft, action.get("actionGroupId"))
     return actions
 
 
@@ -189,4 +174,6 @@ def show(azure: "Azure", resource: Resource) -> Document:
 
 
 # azure-mgmt-monitor 7.0 takes 200 and nothing else for a PUT.
-METRIC_ALERTS = ResourceType(name=TYPE, prepare=prepare, show=show, created_status=200, system_data=False)
+METRIC_ALERTS = ResourceType(
+    name=TYPE, prepare=prepare, show=show, created_status=200, system_data=False, evaluated=True
+)

@@ -1,0 +1,1 @@
+"""Cost Management: what was spent, by what, and the budgets that watch it."""

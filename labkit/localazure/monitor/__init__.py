@@ -1,0 +1,1 @@
+"""Azure Monitor's alerts: rules are evaluated, alerts fire and resolve, action groups are told."""
