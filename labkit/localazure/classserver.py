@@ -74,6 +74,10 @@ class ClassServer(LoopbackServer):
         )
         return self._classroom
 
+    async def _upkeep(self) -> None:
+        for azure in self.classroom.opened():
+            await azure.catch_up()
+
     def _open(self, student: Student, url: str) -> Azure:
         azure = Azure(
             SystemClock(),
