@@ -2,21 +2,17 @@
 
 import json
 import tomllib
-from collections.abc import Callable
-from functools import wraps
-from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 from typer.core import TyperGroup
 
 from labkit.cli.durations import seconds
+from labkit.cli.faultoptions import Fields, Service, command
 from labkit.cli.faultwords import described
 from labkit.cli.terminal import give_up
-
-Fields = dict[str, Any]
 
 _EXAMPLES = """
 Examples:
@@ -47,24 +43,6 @@ class _Group(TyperGroup):
 app = typer.Typer(cls=_Group, no_args_is_help=True, epilog=_EXAMPLES, subcommand_metavar="STATUS | COMMAND [OPTIONS]")
 
 
-class _Service(NamedTuple):
-    """Which local Azure to break, and the key that opens it."""
-
-    url: str
-    key: str
-
-    def ask(self, method: str, path: str, body: Fields | None = None) -> Any:
-        """What it answers; the command ends when there is no address or no key."""
-        from labkit import labapi
-
-        if not self.url.startswith(("http://", "https://")):
-            give_up("Which local Azure? Set LABKIT_AZURE_URL to the address that `labkit azure` prints, or add --url.")
-        if not self.key:
-            give_up("Set LABKIT_ADMIN_SECRET to the secret that `labkit azure` prints, or add --secret.")
-        advice = f": {self.url}. Is it the address that `labkit azure` prints, and does that still run?"
-        return labapi.ask(self.url.rstrip("/"), self.key, method, path, body=body, advice=advice)
-
-
 @app.callback()
 def fault(
     context: typer.Context,
@@ -86,63 +64,7 @@ def fault(
     What they run into is in the journal. Delays are really waited for, unless --simulated scales them like the
     models' latency.
     """
-    context.obj = _Service(url, secret)
-
-
-# -- which calls: the options of every fault -----------------------------------------------------------------------
-
-
-def _which(
-    deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only calls of this deployment.")] = None,
-    operation: Annotated[str | None, typer.Option(help="Only chat, embeddings or responses.")] = None,
-    contains: Annotated[str | None, typer.Option(help="Only calls whose last user message contains this.")] = None,
-    times: Annotated[int | None, typer.Option(min=1, help="So many calls, then no more.")] = None,
-    every: Annotated[int | None, typer.Option(min=1, help="Each second, third, … call; 1 is every call.")] = None,
-    share: Annotated[float | None, typer.Option(min=0, max=1, help="A share of the calls, 0 to 1.")] = None,
-    in_: Annotated[
-        float | None, typer.Option("--in", parser=seconds, metavar="TIME", help="Begin later: 30s, 2m.")
-    ] = None,
-    for_: Annotated[
-        float | None, typer.Option("--for", parser=seconds, metavar="TIME", help="End by itself: 30s, 2m.")
-    ] = None,
-) -> Fields:
-    given = {
-        "deployment": deployment,
-        "operation": operation,
-        "contains": contains,
-        "times": times,
-        "every": every,
-        "share": share,
-        "after_s": in_,
-        "for_s": for_,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _fault(name: str, *, lasts: bool = False) -> Callable[[Callable[..., Fields]], Callable[..., None]]:
-    """Makes a command of a function that returns what happens: adds ``_which``, sets the fault, says what was set.
-
-    One that ``lasts`` hits every call until it is cleared, unless told otherwise.
-    """
-
-    def command(what: Callable[..., Fields]) -> Callable[..., None]:
-        own, shared = signature(what).parameters, signature(_which).parameters
-
-        @wraps(what)
-        def run(context: typer.Context, **given: Any) -> None:
-            which = _which(**{name: given[name] for name in shared})
-            if lasts and not which.keys() & {"times", "every", "share", "for_s"}:
-                which["every"] = 1
-            added = context.obj.ask("POST", "faults", {**what(**{name: given[name] for name in own}), **which})
-            typer.echo(described(added))
-
-        context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        options = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own.values(), *shared.values())]
-        run.__signature__ = signature(run).replace(parameters=[context, *options])  # type: ignore[attr-defined]
-        app.command(name)(run)
-        return run
-
-    return command
+    context.obj = Service(url, secret)
 
 
 # -- what happens ----------------------------------------------------------------------------------------------------
@@ -158,7 +80,7 @@ def _late(delay_s: float | None, simulated: bool) -> Fields:
     return {"delay_ms": round((delay_s or 0.0) * 1000), "real": not simulated}
 
 
-@_fault("status")
+@command(app, "status")
 def status(
     status: Annotated[int, typer.Argument(min=400, max=599, metavar="STATUS", help="429, 500, 503, 408, …")],
     retry_after: Annotated[
@@ -171,19 +93,19 @@ def status(
     return {"kind": "status", "status": status, "retry_after_s": retry_after, **_late(delay, simulated)}
 
 
-@_fault("slow")
+@command(app, "slow")
 def slow(delay: _Delay, simulated: _Simulated = False) -> Fields:
     """Answer late; of a stream, the first token is late."""
     return {"kind": "slow", **_late(delay, simulated)}
 
 
-@_fault("first-byte")
+@command(app, "first-byte")
 def first_byte(delay: _Delay, simulated: _Simulated = False) -> Fields:
     """Send nothing at first, of a stream not even the headers."""
     return {"kind": "first_byte", **_late(delay, simulated)}
 
 
-@_fault("stream")
+@command(app, "stream")
 def stream(
     times_as_slow: Annotated[float | None, typer.Option(help="For each token, so many times as long.")] = None,
     per_token: Annotated[
@@ -197,13 +119,13 @@ def stream(
     return {"kind": "slow_stream", "factor": times_as_slow, **_late(per_token, simulated)}
 
 
-@_fault("latency", lasts=True)
+@command(app, "latency", lasts=True)
 def latency(times_as_slow: Annotated[float, typer.Option(help="So many times the simulated latency.")]) -> Fields:
     """Make a deployment many times as slow as its model is, until cleared."""
     return {"kind": "latency", "factor": times_as_slow}
 
 
-@_fault("cut")
+@command(app, "cut")
 def cut(
     after_chunks: Annotated[int | None, typer.Option(min=0, help="After so many chunks of a stream.")] = None,
     after_bytes: Annotated[int | None, typer.Option(min=0, help="After so many bytes of the body.")] = None,
@@ -212,19 +134,19 @@ def cut(
     return {"kind": "cut", "after_chunks": after_chunks, "after_bytes": after_bytes}
 
 
-@_fault("reset")
+@command(app, "reset")
 def reset(delay: _Late = None, simulated: _Simulated = False) -> Fields:
     """Reset the connection (TCP RST) instead of answering."""
     return {"kind": "reset", **_late(delay, simulated)}
 
 
-@_fault("drop")
+@command(app, "drop")
 def drop(delay: _Late = None, simulated: _Simulated = False) -> Fields:
     """Close the connection without an answer."""
     return {"kind": "drop", **_late(delay, simulated)}
 
 
-@_fault("outage", lasts=True)
+@command(app, "outage", lasts=True)
 def outage(
     by_reset: Annotated[bool, typer.Option("--reset", help="Reset connections instead of answering 503.")] = False,
 ) -> Fields:

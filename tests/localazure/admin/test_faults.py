@@ -1,10 +1,16 @@
 """Faults through the local Azure's own API: set, scripted, seen and cleared, each key its own."""
 
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from labkit.localazure.clock import ManualClock
+from labkit.localazure.faults import Fault
+from labkit.localazure.state import Azure
 from tests.localazure.asking import BIG, Asker
 from tests.localazure.conftest import Answer, Caller
 
@@ -106,3 +112,26 @@ def test_large_bodies_are_refused(call: Caller) -> None:
     """A fault is small."""
     answer = call("POST", "/labkit/faults", body=b" " * 70_000, headers={"x-labkit-key": call.azure.lab_key})
     assert answer.error == (413, "RequestContentTooLarge")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+_FAULTS = st.dictionaries(st.sampled_from([*(field.name for field in fields(Fault)), "other"]), _JSON, max_size=6)
+_EVENTS = st.fixed_dictionaries({"at_s": _JSON}, optional={"fault": _FAULTS, "clear": _JSON})
+
+
+@settings(max_examples=150, deadline=None)
+@given(fault=_FAULTS, events=st.lists(_EVENTS | _JSON, max_size=3) | _JSON)
+def test_nothing_breaks_the_faults_themselves(fault: Any, events: Any) -> None:
+    """Whatever is sent is set or refused with a reason, and calls go on being answered."""
+    ask = Asker(Caller(Azure(ManualClock())))
+    key = {"x-labkit-key": ask.azure.lab_key}
+    for path, document in (("faults", fault), ("faults/script", {"events": events})):
+        answer = ask.call("POST", f"/labkit/{path}", document, headers=key)
+        assert answer.status in (201, 400), answer.body
+    assert ask.call("GET", "/labkit/faults", headers=key).status == 200
+    ask.call("DELETE", "/labkit/faults", headers=key)
+    assert ask.chat().status == 200

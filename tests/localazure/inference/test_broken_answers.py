@@ -17,7 +17,7 @@ from labkit.localazure import LocalAzure
 from labkit.localazure.clock import ManualClock
 from labkit.localazure.faults import Fault, scripted
 from labkit.localazure.journal import Entry
-from tests.localazure.asking import BIG, EMBEDDING, SMALL, VERSION, account_of, deploy
+from tests.localazure.asking import BIG, EMBEDDING, REASONING, SMALL, account_of, deploy
 
 Say = Callable[..., str]
 
@@ -169,4 +169,33 @@ def test_outage_of_one_deployment(moved: LocalAzure) -> None:
 
 def _client(azure: LocalAzure) -> AzureOpenAI:
     key = account_of(azure.azure).keys[0]
-    return AzureOpenAI(azure_endpoint=azure.url, api_key=key, api_version=VERSION, max_retries=0)
+    return AzureOpenAI(azure_endpoint=azure.url, api_key=key, api_version="2025-04-01-preview", max_retries=0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 429, "retry_after_s": 1}, RateLimitError),
+        ({"kind": "reset"}, APIConnectionError),
+        ({"kind": "cut"}, APIConnectionError),
+        ({"kind": "first_byte", "delay_ms": 300, "real": True}, APITimeoutError),
+    ],
+    ids=["status", "reset", "cut", "first byte"],
+)
+def test_responses_break_alike(served: LocalAzure, fault: Any, error: type[Exception], stream: bool) -> None:
+    """The Responses API's plain answers and named events, picked by the operation."""
+    planned = served.azure.faults.add(Fault(operation="responses", **fault))
+    with _client(served) as client:
+        assert said_to(client)
+        asked = client.with_options(timeout=0.05 if error is APITimeoutError else 10)
+        with pytest.raises(error):
+            _respond(asked, stream)
+    entry = last(served)
+    assert (entry.operation, entry.fault) == ("responses", planned.id)
+
+
+def _respond(client: AzureOpenAI, stream: bool) -> None:
+    answer: Any = client.responses.create(model=REASONING, input="Tell me about Poland.", stream=stream)
+    if stream:
+        list(answer)
