@@ -11,6 +11,7 @@ from labkit.localazure.wire import EVENT_STREAM, JSON, Chunks, Reply, StreamRepl
 
 # Shorter waits are put together: a timer costs more than it would show.
 _SHORTEST_WAIT_S = 0.01
+_END = b"\n\n"
 
 
 async def plain(call: Call, latency: Latency, headers: Headers, body: bytes) -> Reply | StreamReply:
@@ -22,15 +23,20 @@ async def plain(call: Call, latency: Latency, headers: Headers, body: bytes) -> 
     return Reply(200, body, headers)
 
 
-async def streamed(call: Call, latency: Latency, headers: Headers, events: Sequence[bytes]) -> Reply | StreamReply:
-    """``events`` as server-sent events with ``headers``, at the pace of ``latency``; the first of them at once."""
+async def streamed(call: Call, latency: Latency, headers: Headers, stream: bytes) -> Reply | StreamReply:
+    """The server-sent events of ``stream``, with ``headers``, at the pace of ``latency``; the first of them at once."""
     headers = (EVENT_STREAM, *headers)
     azure = call.azure
     if call.met is not None:
-        return await _disturbed_stream(call, call.met, headers, events)
+        return await _disturbed_stream(call, call.met, headers, _events(stream))
     if azure.latency_scale <= 0:  # nothing to wait for: one piece costs a fraction of a hundred
-        return Reply(200, b"".join(events), headers)
-    return StreamReply(call.timed(paced(events, latency, azure.latency_scale, azure.clock)), 200, headers)
+        return Reply(200, stream, headers)
+    return StreamReply(call.timed(paced(_events(stream), latency, azure.latency_scale, azure.clock)), 200, headers)
+
+
+def _events(stream: bytes) -> list[bytes]:
+    """The events of a stream: a blank line ends each, and none is inside of one."""
+    return [event + _END for event in stream.split(_END)[:-1]]
 
 
 async def _disturbed(call: Call, met: Disturbance, headers: Headers, body: bytes) -> Reply | StreamReply:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from labkit.catalog import Model
-from labkit.localazure.inference import chat_reply, chat_request, parameters, promptcache, refusals, routes
+from labkit.localazure.inference import chat_reply, chat_request, parameters, promptcache, refusals, routes, streaming
 from labkit.localazure.inference.chat_reply import Exchange
 from labkit.localazure.inference.chat_request import ChatRequest
 from labkit.localazure.inference.contentfilter import Screening, screen
@@ -42,7 +42,7 @@ class Judged(NamedTuple):
 class Outcome(NamedTuple):
     """What becomes of an admitted request. ``right`` is that of the first answer.
 
-    ``document`` is the body of a plain chat completion, still without time and id; empty for anything else.
+    ``document`` is the body of a chat completion or of its stream, still without time and id; empty for a response.
     """
 
     exchange: Exchange
@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
 class Reading:
     """A well-formed request, with what was found out about it so far.
 
-    ``document`` makes the body of a plain answer that is worth keeping.
+    ``document`` makes the body of an answer that is worth keeping.
     """
 
     __slots__ = ("_document", "_judged", "_outcomes", "asked")
@@ -91,7 +91,7 @@ class Reading:
         return outcome._replace(exchange=exchange, document=self._written(exchange))
 
     def _written(self, exchange: Exchange) -> tuple[bytes, ...]:
-        return () if self.asked.stream or self._document is None else self._document(exchange)
+        return () if self._document is None else self._document(exchange)
 
     def _judge(self, model: Model, version: str) -> Judged:
         if model.is_embedding:
@@ -143,11 +143,12 @@ def reading_of(body: bytes) -> Reading:
 
 
 def _read(body: bytes) -> Reading:
-    return Reading(chat_request.read(parameters.read_json(body)), _document)
-
-
-def _document(exchange: Exchange) -> tuple[bytes, ...]:
-    return chat_reply.cut(chat_reply.body(exchange))
+    asked = chat_request.read(parameters.read_json(body))
+    if not asked.stream:
+        written = chat_reply.body
+    else:
+        written = streaming.body_with_usage if asked.include_usage else streaming.body
+    return Reading(asked, lambda exchange: chat_reply.cut(written(exchange)))
 
 
 _kept = lru_cache(maxsize=_KEPT_BODIES)(_read)

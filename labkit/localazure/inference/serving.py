@@ -1,6 +1,5 @@
 """From a well-formed request to its answer on the wire: the same way for chat completions and for responses."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.localazure.errors import Headers
@@ -60,6 +59,6 @@ async def plain(call: Call, served: Served, body: bytes) -> Reply | StreamReply:
     return await delivery.plain(call, served.latency, served.headers, body)
 
 
-async def streamed(call: Call, served: Served, events: Sequence[bytes]) -> Reply | StreamReply:
-    """``events`` as server-sent events at the model's pace, the first of them at once."""
+async def streamed(call: Call, served: Served, events: bytes) -> Reply | StreamReply:
+    """The server-sent ``events`` at the model's pace, the first of them at once."""
     return await delivery.streamed(call, served.latency, served.headers, events)

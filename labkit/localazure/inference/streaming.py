@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from labkit.localazure.inference import logprobs
-from labkit.localazure.inference.chat_reply import STAMP, Exchange
+from labkit.localazure.inference.chat_reply import Exchange
 from labkit.localazure.inference.simulation import Answer
 
 _DONE = b"data: [DONE]\n\n"
@@ -23,15 +23,20 @@ _ARGUMENT_PIECE = re.compile(r"\w{1,12}|\W{1,3}")
 _TEXT = "\x00"
 
 
-def events(exchange: Exchange, stamp: bytes, *, include_usage: bool = False) -> list[bytes]:
-    """The events of a streamed answer, the first of them before any token; ``stamp`` comes from ``chat_reply``."""
+def body(exchange: Exchange, *, include_usage: bool = False) -> bytes:
+    """The events of a streamed answer, the first of them before any token, still without time and id."""
     made = [_prompt_event(exchange)]
     for place, answer in enumerate(exchange.answers):
-        made += _choice(exchange, stamp, place, answer, include_usage)
+        made += _choice(exchange, place, answer, include_usage)
     if include_usage:
-        made.append(_event({**exchange.frame(_KIND, []), "usage": exchange.usage()}, stamp))
+        made.append(_event({**exchange.frame(_KIND, []), "usage": exchange.usage()}))
     made.append(_DONE)
-    return made
+    return b"".join(made)
+
+
+def body_with_usage(exchange: Exchange) -> bytes:
+    """The same with a last chunk that has the usage, and a null ``usage`` in the chunks before it."""
+    return body(exchange, include_usage=True)
 
 
 def pieces(text: str) -> list[str]:
@@ -51,7 +56,7 @@ def _prompt_event(exchange: Exchange) -> bytes:
     return _event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": results})
 
 
-def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_usage: bool) -> list[bytes]:
+def _choice(exchange: Exchange, place: int, answer: Answer, with_usage: bool) -> list[bytes]:
     """The events of one choice: its role, its text piece by piece, the reason for its end."""
 
     def chunk(delta: dict[str, Any], results: object, reason: str | None = None, said: object = None) -> bytes:
@@ -63,7 +68,7 @@ def _choice(exchange: Exchange, stamp: bytes, place: int, answer: Answer, with_u
             "logprobs": said,
         }
         frame = exchange.frame(_KIND, [choice])
-        return _event({**frame, "usage": None} if with_usage else frame, stamp)
+        return _event({**frame, "usage": None} if with_usage else frame)
 
     results = exchange.answer_results
     begun = None if answer.calls else ""
@@ -94,5 +99,5 @@ def _call_deltas(answer: Answer, *, legacy: bool) -> Iterator[dict[str, Any]]:
             yield {"function_call": more} if legacy else {"tool_calls": [{"index": index, "function": more}]}
 
 
-def _event(document: object, stamp: bytes = STAMP) -> bytes:
-    return b"data: " + orjson.dumps(document).replace(STAMP, stamp) + b"\n\n"
+def _event(document: object) -> bytes:
+    return b"data: " + orjson.dumps(document) + b"\n\n"

@@ -39,7 +39,7 @@ async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply
     made = Made(id, call.entry.at_s, fields, served.outcome.exchange)
     done = _kept(call, target, made, earlier, given)
     if fields.get("stream"):
-        return await serving.streamed(call, served, events.events(made, done))
+        return await serving.streamed(call, served, b"".join(events.events(made, done)))
     return await serving.plain(call, served, orjson.dumps(done))
 
 
