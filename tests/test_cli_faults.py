@@ -1,6 +1,7 @@
 """``labkit azure fault``: breaks a running local Azure as told, says what it did, and how it cannot."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from labkit.cli.durations import shown
-from labkit.cli.faults import app
+from labkit.cli.faults import EXAMPLES, app
 from labkit.errors import InvalidRequestError, NoConnectionError
 from labkit.localazure import LocalAzure
+from labkit.localazure.faults import Fault as Made
 
 Fault = Callable[..., Result]
 NOTHING = {
@@ -238,3 +240,28 @@ def test_events_are_sent_as_they_stand(fault: Fault, tmp_path: Path) -> None:
         refused = fault("script", str(path)).exception
         assert isinstance(refused, InvalidRequestError)
         assert "script" in str(refused)
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text("utf-8")
+COMMANDS = sorted(set(re.findall(r"labkit azure fault ([^`\n…]+?)(?: {3,}[^\n]*)?(?=`|\n)", f"{PAGE}\n{EXAMPLES}")))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_are_shown_work(
+    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Those of docs/faults.md, with its script, and those of --help."""
+    monkeypatch.chdir(tmp_path)
+    script = PAGE.split("```json\n")[1].split("```")[0]
+    (tmp_path / "breakdown.json").write_text(script, "utf-8")
+    done = fault(*command.split())
+    assert (done.exit_code, done.exception) == (0, None)
+    assert done.stdout
+
+
+def test_faults_of_the_page_are_faults() -> None:
+    """The column for notebooks, scripts and rubrics names fields that there are."""
+    column = re.findall(r"^\| `labkit azure fault[^|]*\| `([^`]*)` \|", PAGE, re.MULTILINE)
+    assert len(column) == 9
+    for fields in column:
+        assert eval(f"Made({fields})", {"Made": Made}).id == ""

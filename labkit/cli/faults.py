@@ -14,7 +14,7 @@ from labkit.cli.faultoptions import Fields, Service, command
 from labkit.cli.faultwords import described
 from labkit.cli.terminal import give_up
 
-_EXAMPLES = """
+EXAMPLES = """
 Examples:
 
 \b
@@ -40,7 +40,7 @@ class _Group(TyperGroup):
         return super().resolve_command(ctx, ["status", *args] if args[0].isdigit() else args)
 
 
-app = typer.Typer(cls=_Group, no_args_is_help=True, epilog=_EXAMPLES, subcommand_metavar="STATUS | COMMAND [OPTIONS]")
+app = typer.Typer(cls=_Group, no_args_is_help=True, epilog=EXAMPLES, subcommand_metavar="STATUS | COMMAND [OPTIONS]")
 
 
 @app.callback()
