@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
     from azure.mgmt.consumption import ConsumptionManagementClient
     from azure.mgmt.monitor import MonitorManagementClient
+    from azure.monitor.query import LogsQueryClient
     from openai import AsyncAzureOpenAI, AzureOpenAI
 
 # The last dated version of the inference API; GPT-5 models need it or the undated v1 path. Microsoft Learn, "Azure
@@ -32,6 +33,7 @@ API_VERSION = "2025-04-01-preview"
 
 _INFERENCE_SCOPE = "https://cognitiveservices.azure.com/.default"
 _MANAGEMENT_SCOPE = "https://management.azure.com/.default"
+_LOGS_SCOPE = "https://api.loganalytics.io/.default"
 
 _Client = TypeVar("_Client")
 _shared: dict[tuple[type, Connection], Any] = {}
@@ -99,6 +101,13 @@ def application_insights(connection: Connection | None = None) -> "ApplicationIn
     from azure.mgmt.applicationinsights import ApplicationInsightsManagementClient
 
     return _share(ApplicationInsightsManagementClient, connection, _management(ApplicationInsightsManagementClient))
+
+
+def logs(connection: Connection | None = None) -> "LogsQueryClient":
+    """The client that queries telemetry in KQL: of a component by its resource id, or of a whole workspace."""
+    from azure.monitor.query import LogsQueryClient
+
+    return _share(LogsQueryClient, connection, _new_logs)
 
 
 def close() -> None:
@@ -202,7 +211,21 @@ def _management(kind: Callable[..., _Client]) -> Callable[[Connection], _Client]
     return make
 
 
-def _bearer_over_http(credential: "TokenCredential") -> "BearerTokenCredentialPolicy[Any, Any]":
+def _new_logs(connection: Connection) -> "LogsQueryClient":
+    from azure.monitor.query import LogsQueryClient
+
+    signed_in = credential(connection)
+    if not connection.is_local:
+        return LogsQueryClient(signed_in)
+    # As for the control plane; a local Azure issues tokens for the service's own audience.
+    policy = _bearer_over_http(signed_in, _LOGS_SCOPE)
+    endpoint = f"{connection.management_url}/v1"
+    return LogsQueryClient(signed_in, endpoint=endpoint, use_env_settings=False, authentication_policy=policy)
+
+
+def _bearer_over_http(
+    credential: "TokenCredential", scope: str = _MANAGEMENT_SCOPE
+) -> "BearerTokenCredentialPolicy[Any, Any]":
     """The SDKs' own policy, allowed to send a token over http: it is one of a local Azure's and opens nothing else."""
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 
@@ -211,4 +234,4 @@ def _bearer_over_http(credential: "TokenCredential") -> "BearerTokenCredentialPo
             request.context.options["enforce_https"] = False
             super().on_request(request)
 
-    return BearerOverHttp(credential, _MANAGEMENT_SCOPE)
+    return BearerOverHttp(credential, scope)

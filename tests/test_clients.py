@@ -41,7 +41,14 @@ def test_without_a_connection_there_is_no_client() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [clients.openai, clients.cognitive_services, clients.monitor, clients.consumption, clients.application_insights],
+    [
+        clients.openai,
+        clients.cognitive_services,
+        clients.monitor,
+        clients.consumption,
+        clients.application_insights,
+        clients.logs,
+    ],
     ids=lambda make: make.__name__,
 )
 def test_a_client_is_shared_until_it_is_closed(local: LocalAzure, make: Any) -> None:
@@ -115,6 +122,18 @@ def test_control_plane_clients_speak_to_the_connection(local: LocalAzure) -> Non
     assert list(clients.consumption().budgets.list(current().resource_group_id)) == []
     with pytest.raises(ResourceNotFoundError):
         clients.application_insights().components.get(group, "appi-session13")
+
+
+def test_telemetry_is_queried_through_the_connection(local: LocalAzure) -> None:
+    """Of a workspace by its id; on real Azure the client is the SDK's own, as it comes."""
+    from datetime import timedelta
+
+    from labkit.localazure.management.providers.components import DEFAULT_WORKSPACE
+    from labkit.localazure.telemetry.scopes import customer_id
+
+    found = clients.logs().query_workspace(customer_id(DEFAULT_WORKSPACE), "AppRequests | count", timespan=timedelta(1))
+    assert [list(row) for row in found.tables[0].rows] == [[0]]
+    assert clients.logs(REAL)._endpoint == "https://api.loganalytics.io"
 
 
 def test_one_async_client_serves_a_loop(chat: str) -> None:

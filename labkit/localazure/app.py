@@ -18,6 +18,7 @@ from labkit.localazure.journal import Entry, Face
 from labkit.localazure.management import arm, cloud
 from labkit.localazure.state import Azure
 from labkit.localazure.telemetry import ingestion as telemetry
+from labkit.localazure.telemetry import logs
 from labkit.localazure.wire import JSON, ClientGone, Dropped, Receive, Reply, Request, Scope, Send, StreamReply
 
 Answer = Callable[[Azure, Request], Awaitable[Reply | StreamReply]]
@@ -44,6 +45,7 @@ _INFERENCE = _Face(inference.answer, AzureError.openai_body, None)
 _MANAGEMENT = _Face(arm.answer, AzureError.arm_body, "management")
 _IDENTITY = _Face(_identity, identity.error_body, "identity")
 _TELEMETRY = _Face(telemetry.answer, telemetry.error_body, "telemetry")
+_LOGS = _Face(logs.answer, logs.error_body, "telemetry")
 _ADMIN = _Face(admin.answer, AzureError.arm_body, None)
 _CONSOLE = _Face(console.answer, AzureError.openai_body, None)
 _NOWHERE = _Face(_nowhere, AzureError.openai_body, None)
@@ -55,6 +57,7 @@ _BY_FIRST_PART = {
     "tenants": _MANAGEMENT,
     "msi": _IDENTITY,
     "metadata": _IDENTITY,
+    "v1": _LOGS,
     "v2": _TELEMETRY,
     "v2.1": _TELEMETRY,
     "quickpulseservice.svc": _TELEMETRY,

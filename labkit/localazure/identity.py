@@ -1,6 +1,7 @@
 """Who is calling: issues managed-identity tokens and checks tokens and keys for the other faces."""
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -25,7 +26,13 @@ MANAGEMENT = (
     "https://management.azure.com",
 )
 INFERENCE = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
-_TELEMETRY = ("https://monitor.azure.com", "https://api.applicationinsights.io", "https://api.loganalytics.io")
+_TELEMETRY = (
+    "https://monitor.azure.com",
+    "https://api.applicationinsights.io",
+    "https://api.loganalytics.io",
+    "https://api.loganalytics.azure.com",
+    "https://metrics.monitor.azure.com",
+)
 _RESOURCES = frozenset(url.rstrip("/") for url in (*MANAGEMENT, *INFERENCE, *_TELEMETRY))
 
 _LIFETIME_S = 86_400
@@ -144,6 +151,14 @@ class Identity:
         except InvalidToken:
             return False
         return principal.audience in INFERENCE and principal.expires_s > self._clock.now()
+
+    def bearer_for(self, request: Request, audiences: Collection[str]) -> Principal:
+        """The principal of a request with a token for one of ``audiences``; ``InvalidToken`` when it has none."""
+        principal = self.principal(_bearer(request.headers.get(b"authorization")))
+        if principal.audience not in audiences or principal.expires_s <= self._clock.now():
+            raise InvalidToken
+        request.auth = "entra"
+        return principal
 
     def authorize_management(self, request: Request) -> Principal:
         """The principal of a control plane request; ``AzureError`` 401 in Azure Resource Manager's words."""

@@ -42,6 +42,7 @@ _ROUTES = (
     _Route("GET", "telemetry/{table}", telemetry.rows),
     _Route("GET", "alerts", alerts.read),
     _Route("GET", "costs", alerts.costs),
+    _Route("POST", "query", telemetry.query),
 )
 
 

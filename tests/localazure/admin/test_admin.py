@@ -6,6 +6,7 @@ import pytest
 
 from labkit.localazure.journal import Entry
 from tests.localazure.conftest import Answer, Caller
+from tests.localazure.telemetry.sending import send_calls
 
 ROUTES = [
     ("GET", "/labkit/journal"),
@@ -20,6 +21,7 @@ ROUTES = [
     ("POST", "/labkit/clock"),
     ("GET", "/labkit/telemetry"),
     ("GET", "/labkit/telemetry/dependencies"),
+    ("POST", "/labkit/query"),
     ("GET", "/labkit/nothing"),
     ("POST", "/labkit"),
     ("GET", "/labkit/"),
@@ -111,3 +113,26 @@ def test_unknown_paths_name_the_known_ones(admin: Callable[..., Answer]) -> None
     answer = admin("GET", "nothing")
     assert answer.error == (404, "NotFound")
     assert "journal, faults, faults/script, faults/{id}, telemetry" in answer.json["error"]["message"]
+
+
+def test_telemetry_is_queried_in_kql(call: Caller, lab: Callable[..., Answer]) -> None:
+    """Over every component, within a time span if there is one; mistakes come with their place."""
+    send_calls(call.azure.telemetry, call.azure.clock.now())
+    found = lab("POST", "query", {"kql": "requests | summarize n = count() | render card"}).json
+    assert found == {
+        "columns": [{"name": "n", "type": "long"}],
+        "rows": [[6]],
+        "is_partial": False,
+        "render": found["render"],
+    }
+    assert found["render"]["visualization"] == "card"
+    assert lab("POST", "query", {"kql": "requests | count", "timespan": "PT90S"}).json["rows"] == [[2]]
+    wrong = lab("POST", "query", {"kql": "requests\n| wherex"})
+    assert wrong.error == (400, "SyntaxError")
+    assert [wrong.json["error"][name] for name in ("line", "position", "token")] == [2, 2, "wherex"]
+
+
+@pytest.mark.parametrize("body", [{}, {"kql": 7}, {"kql": "print 1", "timespan": "soon"}, {"query": "print 1"}, []])
+def test_queries_that_are_none(lab: Callable[..., Answer], body: object) -> None:
+    """What is missing or mistyped is named."""
+    assert lab("POST", "query", body).error == (400, "BadRequest")

@@ -6,12 +6,14 @@ from uuid import NAMESPACE_URL, uuid5
 from labkit.localazure.clock import iso
 from labkit.localazure.identity import TENANT_ID
 from labkit.localazure.management.providers.base import Draft, ResourceType, bad_request, region, tags, text
-from labkit.localazure.resources import Document, Resource
+from labkit.localazure.resources import GROUP_ID, Document, Resource
 
 if TYPE_CHECKING:
     from labkit.localazure.state import Azure
 
 TYPE = "Microsoft.Insights/components"
+# Where the telemetry of a component goes that names no workspace; Azure makes one for such a component, too.
+DEFAULT_WORKSPACE = f"{GROUP_ID}/providers/Microsoft.OperationalInsights/workspaces/log-session13"
 _APPLICATION_TYPES = ("web", "other")
 _STORED = (
     "Application_Type",
@@ -55,6 +57,11 @@ def application_id(resource: Resource) -> str:
     return str(uuid5(NAMESPACE_URL, f"{resource.id.lower()}#application-id"))
 
 
+def workspace_id(resource: Resource) -> str:
+    """The resource id of the workspace that the component's telemetry goes to."""
+    return text(resource.properties.get("WorkspaceResourceId")) or DEFAULT_WORKSPACE
+
+
 def show(azure: "Azure", resource: Resource) -> Document:
     """The component as a GET answers it; its connection string points at this server."""
     key, app = instrumentation_key(resource), application_id(resource)
@@ -68,6 +75,8 @@ def show(azure: "Azure", resource: Resource) -> Document:
             "TenantId": TENANT_ID,
             "CreationDate": iso(resource.created_at_s),
             "InstrumentationKey": key,
+            "WorkspaceResourceId": workspace_id(resource),
+            "IngestionMode": "LogAnalytics",
             "ConnectionString": (
                 f"InstrumentationKey={key};IngestionEndpoint={azure.url}/;LiveEndpoint={azure.url}/;ApplicationId={app}"
             ),
