@@ -143,6 +143,8 @@ def _face(path: str) -> _Face:
     face = _BY_FIRST_PART.get(first)
     if face is _IDENTITY and path.rstrip("/").lower() not in _IDENTITY_PATHS:
         face = _MANAGEMENT if path.rstrip("/").lower() == cloud.PATH else None
+    if face is _LOGS and not logs.is_query(path):
+        face = None
     if face is None and "/openai/" in path.lower():
         return _INFERENCE
     return face or _NOWHERE

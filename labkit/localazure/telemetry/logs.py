@@ -22,6 +22,11 @@ _MAX_BATCH = 100
 _AUDIENCES = ("https://api.loganalytics.io", "https://api.loganalytics.azure.com", "https://api.applicationinsights.io")
 
 
+def is_query(path: str) -> bool:
+    """True for the paths of this face: under ``/v1`` clients of OpenAI look for theirs as well."""
+    return path.rstrip("/").lower().endswith(("/query", "/$batch"))
+
+
 async def answer(azure: "Azure", request: Request) -> Reply:
     """The answer to a request for ``/v1/…``: a query on a workspace, an application or a resource, or a batch."""
     parts = [part for part in request.path.split("/") if part][1:]

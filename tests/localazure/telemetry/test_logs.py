@@ -190,9 +190,10 @@ def test_a_scope_sees_its_own_components_only(call: Caller, query: Callable[...,
         ("workspaces/nobody/query", 400, "FailedToResolveResource"),
         ("apps/nobody/query", 400, "FailedToResolveResource"),
         (f"{COMPONENT}-gone/query", 400, "FailedToResolveResource"),
-        ("workspaces/x", 404, "PathNotFoundError"),
-        ("metadata", 404, "PathNotFoundError"),
-        ("", 404, "PathNotFoundError"),
+        ("query", 404, "PathNotFoundError"),
+        ("workspaces/query", 404, "PathNotFoundError"),
+        ("tables/x/query", 404, "PathNotFoundError"),
+        ("workspaces/x", 404, "404"),
     ],
 )
 def test_unknown_scopes_and_paths(query: Callable[..., Answer], path: str, status: int, code: str) -> None:
