@@ -181,7 +181,18 @@ def test_real_azure_has_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "s")
     monkeypatch.setenv("AZURE_RESOURCE_GROUP", "g")
     connect()
-    for ask_lab in (lab.journal, lab.calls, lab.faults, lab.clear_faults, lab.fault, lab.watch, lab.now, lab.advance):
+    for ask_lab in (
+        lab.journal,
+        lab.calls,
+        lab.faults,
+        lab.clear_faults,
+        lab.fault,
+        lab.watch,
+        lab.now,
+        lab.advance,
+        lab.alerts,
+        lab.costs,
+    ):
         with pytest.raises(NotLocalError, match="Unset AZURE_OPENAI_ENDPOINT"):
             ask_lab()
     for ask_lab in (lab.telemetry, lab.fault_script):

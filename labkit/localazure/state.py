@@ -20,7 +20,7 @@ from labkit.localazure.telemetry.store import Telemetry
 from labkit.localazure.usage import Usage
 
 # A receiver of webhooks may live in the process that waits for an answer: the wait for it is short.
-_WEBHOOKS_S = 1.0
+_WEBHOOKS_S = 2.0
 
 
 class Azure:
@@ -69,6 +69,7 @@ class Azure:
         """Let ``delay_s`` seconds pass at once, without ageing the tokens of clients, which live in the machine's."""
         self.clock.advance(delay_s)
         self.identity.advance(delay_s)
+        self.telemetry.advance(delay_s)
 
     def tick(self) -> None:
         """Evaluate every alert rule and budget that is due up to the clock's now. Nothing happens when none is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.localazure.costs.budgets import Budgets
 from labkit.localazure.errors import AzureError
-from labkit.localazure.monitor import metric_rules, rules, schedule
+from labkit.localazure.monitor import log_rules, metric_rules, rules, schedule
 from labkit.localazure.monitor.alerts import RETENTION_S, Alerts, Modification
 from labkit.localazure.monitor.conditions import SERIES_LIMIT, Dimensions, Finding
 from labkit.localazure.monitor.notifier import Notifier
@@ -123,8 +123,9 @@ class Monitor:
     def _evaluate(self, rule: Rule, at_s: float) -> None:
         state = self._states[rule.id]
         state.evaluated_s = at_s
+        evaluate = metric_rules.evaluate if rule.type == METRIC_TYPE else log_rules.evaluate
         try:
-            findings = metric_rules.evaluate(self._azure, rule, at_s)
+            findings = evaluate(self._azure, rule, at_s)
         except AzureError as refused:  # such as a query over a table that does not exist any more
             state.error = refused.message[:1_000]
             return
