@@ -23,7 +23,7 @@ _NOTED_CHARACTERS = 200
 _TOOL_FIELDS = frozenset(("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"))
 _LOGPROB_FIELDS = frozenset(("logprobs", "top_logprobs"))
 _MOST_WITH_LOGPROBS = 16
-_NOT_NOTED = ("messages", "stream", "tools", "functions")
+_NOT_NOTED = ("messages", "stream", "tools", "functions", "response_format")
 _INSTEAD = " Use 'max_completion_tokens' instead."
 
 
@@ -62,6 +62,7 @@ def read(body: Body) -> ChatRequest:
     if settings.toolbox is not None:
         noted["tools"] = ", ".join(function.name for function in settings.toolbox.functions)[:_NOTED_CHARACTERS]
     if settings.format is not None:
+        noted["response_format"] = settings.format.kind
         response_format.check_messages(settings.format, [content_text(message.get("content")) for message in asked])
     said, top_logprobs = last_user_text(asked), _top_logprobs(fields) if _LOGPROB_FIELDS.intersection(fields) else None
     return ChatRequest(asked, said, settings, stream, include_usage, fields, noted, top_logprobs)

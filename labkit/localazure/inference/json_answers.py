@@ -18,10 +18,10 @@ _READ_CHARACTERS = 4_000
 
 
 class Composed(NamedTuple):
-    """An answer in JSON. ``answer`` is what in it answers the question, None when the schema has no place for that."""
+    """An answer. ``answer`` is what answers the question in its JSON; None when it is none or has no place for it."""
 
     text: str
-    answer: str | None
+    answer: str | None = None
 
 
 def compose(

@@ -4,7 +4,6 @@ A simulated model fills the parameters of a tool and the properties of a schema 
 """
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -44,10 +43,13 @@ class Mentions(NamedTuple):
     words: frozenset[str]
 
 
-@lru_cache(maxsize=64)
 def mentions_of(text: str) -> Mentions:
     """What the beginning of ``text`` mentions."""
-    read = text[:_READ_CHARACTERS]
+    return _mentions_of(text[:_READ_CHARACTERS])
+
+
+@lru_cache(maxsize=64)
+def _mentions_of(read: str) -> Mentions:
     plain = _blanked(read, (_EMAIL, _URL, _DATE, _TIME))
     return Mentions(
         text=read,
@@ -87,7 +89,6 @@ def _number(text: str) -> Any:
 
 
 def _blanked(text: str, patterns: tuple[re.Pattern[str], ...]) -> str:
-    blank: Callable[[re.Match[str]], str] = lambda found: " " * len(found[0])  # noqa: E731
     for pattern in patterns:
-        text = pattern.sub(blank, text)
+        text = pattern.sub(lambda found: " " * len(found[0]), text)
     return text

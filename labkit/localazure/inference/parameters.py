@@ -23,6 +23,7 @@ _SHORT.maxstring = _SHORT.maxother = _NOTED_CHARACTERS = 200
 # Ours; deeper ones could not be written as JSON again.
 _MOST_LEVELS = 100
 _MOST_BIASES = 1_024
+_MOST_BYTES = 1_000_000
 
 _TYPE_NAMES = (
     (bool, "a boolean"),
@@ -200,6 +201,14 @@ def biases(name: str, value: Any) -> dict[str, float]:
             raise invalid("invalid_value", message, name)
         bias(name, given)
     return value
+
+
+def check_size(name: str, value: Any) -> None:
+    """``AzureError`` 400 when ``value`` is more than 1 MB of JSON. A limit of ours: such a value is read thoroughly."""
+    size = len(orjson.dumps(value))
+    if size > _MOST_BYTES:
+        message = f"Invalid '{name}': the local Azure takes at most {_MOST_BYTES} bytes of it, but got {size}."
+        raise invalid("invalid_value", message, name)
 
 
 def check_length(name: str, values: list[Any], most: int) -> None:

@@ -4,10 +4,13 @@ Understood are literals, ``.``, ``\\d \\w \\s``, character classes, groups, alte
 anchors and quantifiers. Of anything else nothing is promised.
 """
 
+import re
 import string
 
 _MOST_CHARACTERS = 200
 _MOST_PATTERN = 400
+_MOST_GROUPS = 20
+_COUNTED = re.compile(r"\{(?P<least>[0-9]{0,5})(?:,(?P<most>[0-9]{0,5}))?\}")
 _CLASSES = {"d": "0", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a"}
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 _ANCHORS = ("b", "B", "A", "Z", "z")
@@ -26,6 +29,7 @@ class _Reader:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._place = 0
+        self._depth = 0
 
     def alternatives(self) -> str:
         """The first of the alternatives up to the end of a group or of the pattern."""
@@ -60,7 +64,11 @@ class _Reader:
             self._place += 2
         elif ahead.startswith(("?P<", "?<")) and ahead not in ("?<=", "?<!"):
             self._place = self._pattern.find(">", self._place) + 1 or len(self._pattern)
+        self._depth += 1
+        if self._depth > _MOST_GROUPS:
+            self._place = len(self._pattern)
         text = self.alternatives()
+        self._depth -= 1
         if self._peek() == ")":
             self._place += 1
         return "" if ahead.startswith(("?=", "?!", "?<=", "?<!")) else text
@@ -98,15 +106,16 @@ class _Reader:
         sign = self._peek()
         if sign not in ("*", "+", "?", "{"):
             return 1
-        closing = self._pattern.find("}", self._place)
-        if sign == "{" and closing > 0:
-            least, _, most = self._pattern[self._place + 1 : closing].partition(",")
-            self._place = closing + 1
-            times = int(least) if least.isascii() and least.isdigit() and len(least) < 6 else 0
-            times = times or (0 if most == "0" or least == "0" and not most and "," not in least else 1)
-        else:
-            self._place += 1
-            times = 1
+        times = 1
+        if sign == "{":
+            counted = _COUNTED.match(self._pattern, self._place)
+            if counted is None:  # a bracket that means itself
+                return 1
+            least = int(counted["least"] or 0)
+            most = least if counted["most"] is None else int(counted["most"] or 1)
+            times = max(least, min(1, most))
+            self._place = counted.end() - 1
+        self._place += 1
         if self._peek() in ("?", "+"):
             self._place += 1
         return min(times, _MOST_CHARACTERS)

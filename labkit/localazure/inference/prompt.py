@@ -16,6 +16,9 @@ from labkit.localazure.inference.parameters import invalid
 Message = dict[str, Any]
 
 _CACHED_CHARACTERS = 2_000
+# No text of any length has as many characters to a token; most have about four.
+_MOST_CHARACTERS_PER_TOKEN = 8
+_USUAL_CHARACTERS_PER_TOKEN = 4
 # What the chat format adds once to a prompt.
 _PRIMING = tokens.chat_prompt_tokens(())
 
@@ -44,7 +47,8 @@ class Prompt(NamedTuple):
 def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
     """The prompt that ``messages`` make for ``model``; ``AzureError`` 400 for pictures it cannot see.
 
-    The messages are well formed: ``messages.read`` checked them.
+    The messages are well formed: ``messages.check`` did that. The tokens of messages that are far too long for the
+    model are guessed: counting megabytes would keep others waiting, and they are refused all the same.
     """
     called = False
     pictures: list[Image] = []
@@ -54,13 +58,17 @@ def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
     system_words: list[str] = []
     system_texts: list[str] = []
     last_user_text = ""
-    characters = prompt_tokens = 0
+    characters = size = prompt_tokens = 0
+    most = model.context_tokens * _MOST_CHARACTERS_PER_TOKEN
     for place, message in enumerate(messages):
         role, content = message["role"], message.get("content")
         said = content if type(content) is str else tokens.content_text(content)
         if type(content) is list:
             pictures += _pictures(content, f"messages[{place}]", model)
             message = {**message, "content": said}
+        size += len(said) if len(message) == 2 else _size(message, said)
+        if size > most:
+            continue
         said_words = said.casefold().split()
         words += said_words
         characters += len(said)
@@ -73,6 +81,8 @@ def prompt_of(messages: Sequence[Message], model: Model) -> Prompt:
             system_texts.append(said)
         elif role != "assistant":
             called = True
+    if size > most:
+        prompt_tokens = size // _USUAL_CHARACTERS_PER_TOKEN
     if pictures:
         images.check_count(pictures)
         prompt_tokens += sum(images.tokens(picture, model) for picture in pictures)
@@ -111,6 +121,13 @@ def _tool_results(messages: Sequence[Message]) -> tuple[tuple[str, str], ...]:
             name = message.get("name") or names.get(message.get("tool_call_id"), "")
             results.append((name, tokens.content_text(message.get("content"))))
     return tuple(results)
+
+
+def _size(message: Message, said: str) -> int:
+    """The characters that count as tokens in a message that is more than a role and a text."""
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    named = len(message.get("name") or "") + sum(len(call["name"]) + len(call["arguments"]) for call in calls)
+    return len(said) + named
 
 
 def _tokens(message: Message, said: str, encoding: str) -> int:

@@ -10,6 +10,9 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
+from zlib import crc32
+
+import orjson
 
 from labkit import tokens
 from labkit.catalog import Model
@@ -57,8 +60,9 @@ def beginnings(messages: Sequence[Message], before: str, encoding: str) -> tuple
     for message in messages:
         stated = f"{message['role']}\n{tokens.content_text(message.get('content'))}"
         ids.extend(tokens.encode(stated, encoding))
-        for extra in (message.get("tool_calls"), _pictures(message)):
-            ids.extend(tokens.encode(repr(extra), encoding) if extra else ())
+        if len(message) > 2 or isinstance(message.get("content"), list):
+            extra = [_pictures(message), message.get("tool_calls"), message.get("tool_call_id"), message.get("name")]
+            ids.append(crc32(orjson.dumps(extra)))
     digest = blake2b(before.encode(), digest_size=16)
     found: list[bytes] = []
     start = 0

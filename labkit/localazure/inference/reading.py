@@ -103,7 +103,8 @@ class Reading:
             prompt = prompt._replace(tokens=prompt.tokens + settings.extra_tokens(model.encoding))
         estimated_tokens = estimate_tokens(prompt.characters, settings.max_tokens, settings.n)
         screening = screen(prompt.words, prompt.user_words)
-        if prompt.tokens < promptcache.FEWEST_TOKENS or not promptcache.is_supported(model):
+        cacheable = promptcache.FEWEST_TOKENS <= prompt.tokens <= model.context_tokens
+        if not (cacheable and promptcache.is_supported(model)):
             return Judged(prompt, screening, estimated_tokens)
         before = "/".join([part.digest for part in (settings.toolbox, settings.format) if part is not None])
         beginnings = promptcache.beginnings(self.asked.messages, before, model.encoding)

@@ -30,6 +30,11 @@ class ResponseFormat:
     digest: str
     schema: Mapping[str, Any] | None = field(default=None, compare=False)
 
+    @property
+    def kind(self) -> str:
+        """Its ``type`` in the request."""
+        return "json_object" if self.schema is None else "json_schema"
+
     def tokens(self, encoding: str) -> int:
         """What the schema adds to the prompt's tokens. The model reads it; how it is written then is not published."""
         return 0 if self.schema is None else tokens.count(orjson.dumps(self.schema).decode(), encoding)
@@ -74,6 +79,7 @@ def _read_schema(value: Any, place: str) -> ResponseFormat:
         raise missing(where)
     if not isinstance(value, dict):
         raise wrong_type(where, "an object", value)
+    parameters.check_size(where, value)
     name = read_name(value, f"{where}.name")
     check_text(f"{where}.description", value.get("description") or "", _DESCRIPTION_CHARACTERS)
     strict = parameters.boolean(f"{where}.strict", value.get("strict") or False)

@@ -57,9 +57,9 @@ class Leaves:
     def chosen(self, allowed: Sequence[Any], name: str, turn: int) -> Any:
         """One of the ``allowed`` values: the answer, what the prompt names, or any."""
         if self._asks_answer(name):
-            answer = _plain(self._source.answer or "")
+            text, number = _plain(self._source.answer or ""), _as_number(self._source.answer or "")
             for value in allowed:
-                if isinstance(value, str) and _plain(value) == answer:
+                if (_plain(value) == text) if isinstance(value, str) else (value is not None and value == number):
                     self.placed = self._source.answer
                     return value
         named = [value for value in allowed if isinstance(value, str) and self.is_named(value)]

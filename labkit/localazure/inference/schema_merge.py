@@ -50,13 +50,11 @@ class Merger:
     def branches(self, schema: Mapping[str, Any]) -> list[Any]:
         """The schemas of which one must fit: each of ``anyOf`` or ``oneOf`` with everything beside them."""
         beside = {name: value for name, value in schema.items() if name not in ("anyOf", "oneOf")}
-        branches = [{**beside, **self._apart(beside, branch)} for branch in schema.get("anyOf", schema.get("oneOf"))]
+        first = schema["anyOf"] if "anyOf" in schema else schema["oneOf"]
+        branches = [merged(beside, self.flat(branch)) for branch in first]
         if "anyOf" in schema and "oneOf" in schema:
             return [{"allOf": [branch, {"oneOf": schema["oneOf"]}]} for branch in branches]
         return branches
-
-    def _apart(self, beside: Mapping[str, Any], branch: Any) -> Mapping[str, Any]:
-        return merged(beside, self.flat(branch))
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class _Maker:
         """The branches in the order they are tried: deep down those first that end there, else null last."""
         flat = [self._merger.flat(branch) for branch in branches]
         if depth > _DEEP:
-            return sorted(flat, key=lambda branch: ("null", "").index(_ending(branch)))
+            return sorted(flat, key=lambda branch: _kind(branch, depth) in ("object", "array"))
         return sorted(flat, key=lambda branch: branch.get("type") == "null")
 
     # -- objects and arrays ------------------------------------------------------------------------------------
@@ -151,8 +151,8 @@ class _Maker:
         low, high = _range(schema, whole)
         if step is not None:
             return _multiple(step, low, high, turn, (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")))
-        start = max(low, min(1.0, high)) if low > -math.inf or high < math.inf else 1.0
-        value = start + turn if start + turn <= high else start - turn if start - turn >= low else start
+        start = max(low, min(1.0, high))
+        value = next((value for value in (start + turn, start - turn) if low <= value <= high), start)
         return _whole(value) if whole else _inside(value, low, high, schema)
 
     def _string(self, schema: Schema, name: str, turn: int) -> str:
@@ -177,11 +177,6 @@ def _kind(schema: Schema, depth: int) -> str:
             return "null"
         return str(next((kind for kind in kinds if kind != "null"), "null"))
     return next((kind for kind, words in _KINDS_BY_KEYWORD if any(word in schema for word in words)), "string")
-
-
-def _ending(schema: Schema) -> str:
-    """``null`` for a schema whose values hold no other values, an empty text for objects and arrays."""
-    return "" if _kind(schema, 0) in ("object", "array") else "null"
 
 
 def _range(schema: Schema, whole: bool) -> tuple[float, float]:
@@ -221,7 +216,7 @@ def _multiple(step: float, low: float, high: float, turn: int, without: tuple[fl
 
 def _whole(value: float) -> float:
     """``value`` without decimals; as it is when JSON's writers could not take it as an integer."""
-    return int(value) if abs(value) < 2**63 else value
+    return int(value) if abs(value) < 2**63 else float(value)
 
 
 def _sized(text: str, least: int, most: float) -> str:

@@ -22,6 +22,7 @@ from labkit import bank, tokens
 from labkit.bank import Question
 from labkit.catalog import Model
 from labkit.localazure.inference import json_answers, latency, lengthy, toolchoice, wording
+from labkit.localazure.inference.json_answers import Composed
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.prompt import Prompt
 from labkit.localazure.inference.readable import readable
@@ -69,9 +70,8 @@ class Settings(NamedTuple):
 class Answer(NamedTuple):
     """One answer: a text, or ``calls`` of functions and an empty one.
 
-    ``completion_tokens`` includes the hidden ``reasoning_tokens``.
-
-    ``right`` says whether it gives the right answer to a question of the bank, None when it answers none of them.
+    ``completion_tokens`` includes the hidden ``reasoning_tokens``. ``right`` says whether it gives the right answer to
+    a question of the bank, None when it answers none of them.
     """
 
     text: str
@@ -144,20 +144,28 @@ class Simulation:
         if settings.toolbox is not None and (calls := toolchoice.calls(settings.toolbox, prompt, draw)):
             return _calling(calls, hidden, model, prompt, settings, draw)
         right = question is not None and self.is_right(model, question, settings, repetition)
-        if settings.format is not None:
-            return _in_json(settings.format, question, right, hidden, model, prompt, settings, draw)
-        if prompt.tool_results:
-            text = wording.from_results(prompt.tool_results, _language(prompt), draw)
-        elif question is None:
-            text = _generic(prompt, settings, draw)
-        else:
-            text = wording.to_question(question, right, _length(prompt, settings), draw)
-        answer = _cut(text, hidden, model, prompt, settings, draw)
-        # Judged by its text, as any reader would: an answer cut off before its point is not right.
-        return answer if question is None else answer._replace(right=_is_right(question, answer.text))
+        said = _said(question, right, prompt, settings, draw)
+        answer = _cut(said.text, hidden, model, prompt, settings, draw)
+        if question is None:
+            return answer
+        # Judged by its text, as any reader would: an answer cut off before its point is not right. Of JSON only the
+        # property with the answer is read.
+        read = said.answer if said.answer is not None and answer.text == said.text else answer.text
+        return answer._replace(right=_is_right(question, read))
 
     def _digest(self, *circumstances: object) -> bytes:
         return blake2b(f"{self.seed}/{circumstances}".encode(), digest_size=16).digest()
+
+
+def _said(question: Question | None, right: bool, prompt: Prompt, settings: Settings, draw: bytes) -> Composed:
+    """What the model says in words or, where that is asked for, in JSON."""
+    if settings.format is not None:
+        return _in_json(settings.format, question, right, prompt, draw)
+    if prompt.tool_results:
+        return Composed(wording.from_results(prompt.tool_results, _language(prompt), draw))
+    if question is None:
+        return Composed(_generic(prompt, settings, draw))
+    return Composed(wording.to_question(question, right, _length(prompt, settings), draw))
 
 
 def _generic(prompt: Prompt, settings: Settings, draw: bytes) -> str:
@@ -177,17 +185,8 @@ def _language(prompt: Prompt) -> str:
     return wording.language_of(prompt.last_user_text, prompt.system_text)
 
 
-def _in_json(
-    asked: ResponseFormat,
-    question: Question | None,
-    right: bool,
-    hidden: int,
-    model: Model,
-    prompt: Prompt,
-    settings: Settings,
-    draw: bytes,
-) -> Answer:
-    """The answer in JSON. To a question it is right when the property that asks for the answer holds the right one."""
+def _in_json(asked: ResponseFormat, question: Question | None, right: bool, prompt: Prompt, draw: bytes) -> Composed:
+    """The answer in JSON. To a question of the bank it gives the terse answer, and the explanation if that is right."""
     sentence = wording.sentence(_language(prompt), draw)
     answer, explanation = None, ""
     if prompt.tool_results:
@@ -195,12 +194,7 @@ def _in_json(
     elif question is not None:
         answer = wording.to_question(question, right, Length.TERSE, draw)
         explanation = question.explanation if right else sentence
-    composed = json_answers.compose(asked, prompt, draw, sentence=sentence, answer=answer, explanation=explanation)
-    made = _cut(composed.text, hidden, model, prompt, settings, draw)
-    if question is None:
-        return made
-    said = made.text if composed.answer is None or made.finish_reason == "length" else composed.answer
-    return made._replace(right=_is_right(question, said))
+    return json_answers.compose(asked, prompt, draw, sentence=sentence, answer=answer, explanation=explanation)
 
 
 def _length(prompt: Prompt, settings: Settings) -> Length:

@@ -199,6 +199,7 @@ def _listed(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise wrong_type(name, "an array of objects", value)
     check_length(name, value, _MOST_TOOLS)
+    parameters.check_size(name, value)
     return value
 
 

@@ -111,3 +111,28 @@ def test_account_that_was_deleted_is_not_found(ask: Asker) -> None:
     assert (
         ask.call("POST", f"/openai/{CHAT}", {"messages": HELLO}, headers=key, **{"api-version": VERSION}).status == 404
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("POST", f"deployments/{BIG}/images/generations", "images"),
+        ("POST", f"deployments/{BIG}/audio/transcriptions", "audio"),
+        ("GET", "files", "files"),
+        ("POST", "assistants", "assistants"),
+        ("POST", "v1/batches", "batches"),
+        ("DELETE", "v1/vector_stores/vs_1", "vector_stores"),
+        ("POST", "v1/fine_tuning/jobs", "fine_tuning"),
+    ],
+)
+def test_what_only_the_real_service_does(ask: Asker, method: str, path: str, operation: str) -> None:
+    """Said in the service's shape, to callers with a key; the refusal names what there is."""
+    query = {} if path.startswith("v1") else {"api-version": VERSION}
+    answer = ask.call(method, f"/openai/{path}", {}, headers=ask.key, **query)
+    assert answer.error == (400, "OperationNotSupported")
+    assert answer.json["error"]["message"] == (
+        f"The {operation} operation is not supported by the local Azure. It answers chat/completions, responses, "
+        "embeddings and models."
+    )
+    assert ask.azure.journal.after()[-1].operation == operation
+    assert ask.call(method, f"/openai/{path}", {}, headers={}, **query).status == 401

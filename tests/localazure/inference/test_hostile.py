@@ -92,6 +92,49 @@ def test_mutated_bodies_never_break_the_server(fields: dict[str, Any], messages:
     assert len(ask.azure.journal) == len(answers)
 
 
+def offered(**properties: Any) -> dict[str, Any]:
+    """A request that forces a call with these parameters."""
+    parameters = {"type": "object", "properties": properties}
+    return {
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}],
+        "tool_choice": "required",
+    }
+
+
+EITHER: dict[str, Any] = {"type": "integer", "minimum": 5, "maximum": 1}
+for _ in range(4):
+    EITHER = {"anyOf": [EITHER] * 8}
+ENDLESS = {"type": "array", "items": {"type": "string", "minLength": 10**9}, "minItems": 10**9}
+DEEP = [*HELLO, {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        pytest.param(offered(x=EITHER), 200, id="thousands of branches, none of which fits"),
+        pytest.param(offered(x={"type": "array", "items": ENDLESS, "minItems": 10**9}), 200, id="endless arrays"),
+        pytest.param(
+            offered(x={"const": 2**64 - 1}, y={"type": "integer", "minimum": 1.7e308}), 200, id="huge numbers"
+        ),
+        pytest.param(offered(x={"type": "string", "pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"}), 200, id="evil pattern"),
+        pytest.param(offered(x={"$ref": "#/properties/x"}), 200, id="reference to itself"),
+        pytest.param(offered(x={"enum": ["x" * 100] * 20_000}), 400, id="megabytes of tools"),
+        pytest.param({"messages": [{"role": "user", "content": "a " * 3_000_000}]}, 400, id="megabytes of words"),
+        pytest.param(
+            {"messages": [*DEEP, {"role": "function", "name": "f", "content": "[" * 5_000}]}, 200, id="deep result"
+        ),
+        pytest.param(
+            {"messages": [*DEEP, {"role": "function", "name": "f", "content": "[" * 900 + "]" * 900}]}, 200, id="deep"
+        ),
+        pytest.param({"metadata": {"a": [[[[[{}]]]]] * 9_999}}, 200, id="large metadata"),
+    ],
+)
+def test_large_and_endless_things_are_bounded(fields: dict[str, Any], status: int) -> None:
+    """An answer or a refusal in little time, and never a 500."""
+    ask = Asker(Caller(Azure(ManualClock())))
+    assert ask.post(CHAT, {"messages": HELLO, **fields}).status == status
+
+
 @given(body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 @settings(max_examples=100, deadline=None)
 def test_bytes_never_break_the_server(body: bytes) -> None:

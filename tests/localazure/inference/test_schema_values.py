@@ -1,5 +1,6 @@
 """Values for JSON schemas: they fit, they say what the prompt names, and no schema is too much."""
 
+import re
 from typing import Any
 
 import jsonschema
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.localazure.inference import pattern_text
 from labkit.localazure.inference.mentions import mentions_of
 from labkit.localazure.inference.schema_leaves import Source
 from labkit.localazure.inference.schema_rules import problem
@@ -99,6 +101,33 @@ def test_optional_properties_come_when_they_are_named() -> None:
     }
     assert made(schema, "Weather in Rome?") == {"city": "Rome"}
     assert made(schema, "Weather in Rome in fahrenheit?") == {"city": "Rome", "unit": "fahrenheit"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^\d{3}-\d{2,4}$",
+        r"[A-Z]{2}\w+\s?[^\s]*",
+        r"^(?:red|green)(-(?P<shade>dark|light))?$",
+        r"^[a-z0-9._%+-]+@[a-z]+\.[a-z]{2,}$",
+        r"x{0}y{0,0}z{0,}",
+        r"\(\d+\)$|\$",
+        r"^(?<word>a)+?[]x][^a0A]$",
+        r"{literal}a{2}",
+        "",
+    ],
+)
+def test_texts_match_simple_patterns(pattern: str) -> None:
+    """From beginning to end, without the pattern ever being matched by the server."""
+    assert re.fullmatch(pattern.replace("?<word>", "?P<word>"), pattern_text.example(pattern))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(" * 400, "[" * 400, "a{99999}" * 40, "((x{99999}){99999}){99999}", "\\", "[a-", "(?<"]
+)
+def test_patterns_that_cannot_be(pattern: str) -> None:
+    """Any text will do, soon and short."""
+    assert len(pattern_text.example(pattern)) <= 200
 
 
 NEST: dict[str, Any] = {"type": "array", "items": True, "minItems": 10**9}

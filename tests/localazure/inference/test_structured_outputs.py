@@ -133,6 +133,7 @@ def test_json_mode(mini: Asker) -> None:
     made = json.loads(mini.chat(named, MINI, response_format=form).json["choices"][0]["message"]["content"])
     assert made.keys() == {"title", "summary"}
     assert all(made.values())
+    assert mini.azure.journal.after()[-1].params["response_format"] == "json_object"
 
 
 def test_json_in_streams_and_tokens_of_schemas(mini: Asker) -> None:
