@@ -7,6 +7,7 @@ from typing import Any
 from labkit import __version__
 from labkit.localazure.app import App, send_reply
 from labkit.localazure.clock import Clock, iso
+from labkit.localazure.console import face as console
 from labkit.localazure.errors import AzureError
 from labkit.localazure.roster import Student
 from labkit.localazure.state import Azure
@@ -90,6 +91,8 @@ class Classroom:
             if request.method != "GET":
                 raise AzureError(405, "MethodNotAllowed", f"{path} does not take {request.method[:20]}.")
             return json_reply({"students": [self._row(request, seat) for seat in self._seats.values()]})
+        if request.path == "/" or request.path.startswith("/console/"):
+            return console.file(request)
         if path.startswith(PREFIX) and path[len(PREFIX) :].lower() in self._seats:
             # Without its slash the console's page would look for its files one level up.
             return Reply(307, headers=((b"location", f"{request.path}/".encode("latin-1")),))

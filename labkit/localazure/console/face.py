@@ -37,6 +37,11 @@ _HEADERS: Headers = (
 
 
 async def answer(azure: Azure, request: Request) -> Reply:
+    """The file that the request asks for; the same for every local Azure."""
+    return file(request)
+
+
+def file(request: Request) -> Reply:
     """The page for ``/``, one of its files for ``/console/NAME``; ``AzureError`` 404 for another name, 405 to write."""
     if request.method != "GET":
         raise AzureError(405, "MethodNotAllowed", f"The console is read with GET, not with {request.method[:20]}.")

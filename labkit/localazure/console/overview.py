@@ -5,6 +5,7 @@ from typing import Any
 
 from labkit import __version__
 from labkit.localazure.admin.asked import Asked
+from labkit.localazure.console.rules import rules
 from labkit.localazure.console.spending import spending
 from labkit.localazure.management.providers import budgets, models
 from labkit.localazure.resources import RESOURCE_GROUP, Account, Deployment, Resource
@@ -25,7 +26,9 @@ async def read(azure: Azure, asked: Asked) -> Reply:
             "accounts": _accounts(azure, now_s),
             "quotas": _quotas(azure),
             "usage": spending(azure.usage, now_s),
+            "last_minute": azure.recent.minute(now_s),
             "recent": azure.recent.series(),
+            "rules": rules(azure.resources),
             "budgets": [_budget(azure, budget) for budget in azure.resources.of_type(budgets.TYPE)[:_BUDGETS]],
             "journal": {"last_id": azure.journal.last_id, "dropped": azure.journal.dropped},
         }

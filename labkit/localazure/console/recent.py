@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from labkit.localazure.journal import Entry, Journal
@@ -12,6 +13,9 @@ SPAN_S = 600
 _MINUTE_S = 60
 # Of a busier step only the last latencies are kept: enough for a percentile, and the memory has a bound.
 _SAMPLES = 500
+
+# The 50th and the 95th in milliseconds; None where nothing was answered.
+Percentiles = tuple[float | None, float | None]
 
 
 class Step:
@@ -27,7 +31,7 @@ class Step:
         self.let_in: Counter[tuple[str, str]] = Counter()
         self._latencies_ms = array("d")
         self._changed = False
-        self._percentiles: tuple[float | None, float | None] = (None, None)
+        self._percentiles: Percentiles = (None, None)
 
     def add(self, entry: Entry) -> None:
         """Count one call."""
@@ -47,12 +51,20 @@ class Step:
         self._changed = True
 
     @property
-    def percentiles_ms(self) -> tuple[float | None, float | None]:
-        """The 50th and the 95th percentile of the simulated latency; None where nothing was answered."""
+    def requests(self) -> int:
+        """All calls, however they ended."""
+        return self.answered + self.throttled + self.failed
+
+    @property
+    def latencies_ms(self) -> Sequence[float]:
+        """The simulated latencies of the answered calls, or of the last of them."""
+        return self._latencies_ms
+
+    @property
+    def percentiles_ms(self) -> Percentiles:
+        """The 50th and the 95th percentile of the simulated latency."""
         if self._changed:
-            ordered = sorted(self._latencies_ms)
-            last = len(ordered) - 1
-            self._percentiles = ordered[round(last * 0.5)], ordered[round(last * 0.95)]
+            self._percentiles = _percentiles(self._latencies_ms)
             self._changed = False
         return self._percentiles
 
@@ -81,14 +93,30 @@ class Recent:
     def let_in(self, now_s: float) -> Counter[tuple[str, str]]:
         """How many calls of the last minute were not throttled, by account and deployment."""
         found: Counter[tuple[str, str]] = Counter()
-        for start_s, step in self._steps.items():
-            if start_s > now_s - _MINUTE_S:
-                found.update(step.let_in)
+        for step in self._last_minute(now_s):
+            found.update(step.let_in)
         return found
+
+    def minute(self, now_s: float) -> dict[str, Any]:
+        """The last minute: ``requests``, and ``p95_ms`` of those answered."""
+        steps = list(self._last_minute(now_s))
+        _, p95_ms = _percentiles([took_ms for step in steps for took_ms in step.latencies_ms])
+        return {"requests": sum(step.requests for step in steps), "p95_ms": p95_ms}
 
     def series(self) -> list[dict[str, Any]]:
         """One row a step in which something happened, oldest first."""
         return [_row(start_s, self._steps[start_s]) for start_s in sorted(self._steps)]
+
+    def _last_minute(self, now_s: float) -> Iterator[Step]:
+        return (step for start_s, step in self._steps.items() if start_s > now_s - _MINUTE_S)
+
+
+def _percentiles(latencies_ms: Sequence[float]) -> Percentiles:
+    if not latencies_ms:
+        return None, None
+    ordered = sorted(latencies_ms)
+    last = len(ordered) - 1
+    return ordered[round(last * 0.5)], ordered[round(last * 0.95)]
 
 
 def _row(start_s: int, step: Step) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def test_throttled_requests_do_not_count_as_let_in(ask: Asker) -> None:
     assert deployment_of(document, SMALL)["rpm"]["used"] == 1
     (step,) = document["recent"]
     assert (step["answered"], step["throttled"], step["failed"]) == (1, 2, 0)
+    assert document["last_minute"] == {"requests": 3, "p95_ms": step["p95_ms"]}
 
 
 def test_usage_adds_up(ask: Asker) -> None:

@@ -196,7 +196,7 @@ def test_a_local_azure_is_made_on_first_use(served: ClassServer, pupils: tuple[P
     assert len(served.classroom.opened()) == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/openai/v1/models", "/class/ewa/labkit", "/class/", "/class/ewa", "/labkit/x"])
+@pytest.mark.parametrize("path", ["/openai/v1/models", "/class/ewa/labkit", "/class/", "/class/ewa", "/labkit/x"])
 def test_nowhere_says_where_to_go(served: ClassServer, path: str) -> None:
     """A path of no student's gets 404 and the form of the address."""
     with closing(http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=10)) as opened:

@@ -31,6 +31,7 @@ export async function ask(path, { method = "GET", document } = {}) {
 }
 
 async function reach(url, method, document) {
+  if (/[^\x21-\x7e]/.test(key.current())) throw new Refused(403, { code: "KeyWrong" }); // no header can hold it
   const headers = { "x-labkit-key": key.current() };
   const options = { method, headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS) };
   if (document !== undefined) {

@@ -5,7 +5,7 @@ import { count, plain } from "./format.js";
 import { gauge, setGauge } from "./gauge.js";
 
 const NONE = "This account has no deployment yet. Create one in task 1, for example with "
-  + "AzureOpenAIManager().create_deployment(…), or with az cognitiveservices account deployment create.";
+  + "AzureOpenAIManager().deploy_language_model(…), or with az cognitiveservices account deployment create.";
 
 /** Show the accounts and quotas of an overview. */
 export function showDeployments({ accounts, quotas }) {

@@ -48,7 +48,7 @@ export function row(columns, cells) {
 }
 
 function classes(column) {
-  return [column.number ? "number" : "", column.wide ? "wide" : ""].filter(Boolean).join(" ");
+  return ["number", "wide", "nowrap"].filter((name) => column[name]).join(" ");
 }
 
 /**

@@ -22,6 +22,7 @@ export function compact(value) {
 /** US dollars; small amounts with more decimals. */
 export function usd(value) {
   if (value === null || value === undefined) return "–";
+  if (value > 0 && value < 0.0001) return "<$0.0001";
   const decimals = value !== 0 && Math.abs(value) < 1 ? 4 : 2;
   return `$${value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })}`;
 }
@@ -30,6 +31,11 @@ export function usd(value) {
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
   return ms < 1000 ? `${whole.format(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
+
+/** Milliseconds on an axis: without decimals that say nothing. */
+export function seconds(ms) {
+  return ms < 1000 ? `${whole.format(ms)} ms` : `${Number((ms / 1000).toPrecision(3))} s`;
 }
 
 /** A share of a whole; less than half a percent is not called none. */

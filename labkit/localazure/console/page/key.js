@@ -1,7 +1,7 @@
 // The reader's key: from the address' fragment or the form, kept in this tab, sent in a header. Never shown.
 
 // One server may hold a whole class, each student under a path of their own.
-const STORE = `labkit-key:${location.pathname}`;
+const STORE = place(location.pathname);
 
 let key = fromFragment() ?? sessionStorage.getItem(STORE) ?? "";
 
@@ -17,6 +17,11 @@ export function use(value) {
   else sessionStorage.removeItem(STORE);
 }
 
+/** Let the page at `pathname` of this server use the same key, when it is opened in this tab. */
+export function lend(pathname) {
+  sessionStorage.setItem(place(pathname), key);
+}
+
 /** Call `changed` when a link with a key is opened in this tab. */
 export function watch(changed) {
   addEventListener("hashchange", () => {
@@ -25,6 +30,10 @@ export function watch(changed) {
     use(given);
     changed();
   });
+}
+
+function place(pathname) {
+  return `labkit-key:${pathname}`;
 }
 
 /** The key in `#key=…`, taken out of the address bar and the history; null when there is none. */

@@ -1,67 +1,34 @@
-// The console: asks the server every second for what is new, and hands it to the sections.
+// The console's beginning: what the server is, whose key there is, and then a refresh every second.
 
 import { Unreachable, ask } from "./api.js";
-import { showBudgets } from "./budgets.js";
-import { drawLatency, drawRate } from "./chart.js";
+import { Classroom } from "./classroom.js";
 import * as connection from "./connection.js";
-import { showCosts } from "./costs.js";
-import { showDeployments } from "./deployments.js";
 import { byId, say } from "./dom.js";
-import { dateOf, plain } from "./format.js";
+import { plain } from "./format.js";
 import * as key from "./key.js";
+import { Lab } from "./lab.js";
 import { Pulse } from "./pulse.js";
-import { Requests } from "./requests.js";
-import { closeDoor, openDoor, watchDoor } from "./signin.js";
-import { showTotals } from "./totals.js";
+import { closeDoor, watchDoor } from "./signin.js";
 
 const EVERY_MS = 1_000;
-const FIRST_ROWS = 200;
-const MOST_ROWS = 500;
 
-const requests = new Requests();
 const pulse = new Pulse(beat, EVERY_MS);
-let run = null; // which run of the server the rows are from
-let after = 0;
+let view = null;
 
 /** One refresh; whatever goes wrong is said at the top of the page. */
 async function beat() {
   try {
-    await refresh();
+    view ??= await open();
+    await view.refresh(() => pulse.running);
   } catch (problem) {
     report(problem);
   }
 }
 
-async function refresh() {
-  const overview = await ask("overview");
-  if (overview.service.run !== run || overview.journal.last_id < after) restart(overview);
-  const from = Math.max(after, overview.journal.last_id - MOST_ROWS);
-  const { entries } = await ask(`journal?after=${from}&limit=${MOST_ROWS}`);
-  if (!pulse.running) return; // paused, or signed out, in the meantime
-  openDoor();
-  connection.connected(overview.caller);
-  show(overview);
-  requests.add(entries, from - after);
-  after = entries.at(-1)?.id ?? from;
-}
-
-/** The server is another one than before, or its journal was cleared: begin with the newest rows there are. */
-function restart({ service, journal }) {
-  run = service.run;
-  after = Math.max(0, journal.last_id - FIRST_ROWS);
-  requests.clear();
-}
-
-function show(overview) {
-  const { service, recent } = overview;
-  say(byId("where"), `${plain(service.resource_group)} · labkit ${service.version} · clock ${dateOf(service.now_s)}`
-    + ` · waits ${service.latency_scale} of the simulated latency`);
-  showTotals(overview, null);
-  showDeployments(overview);
-  drawLatency(byId("latency"), recent, service.now_s);
-  drawRate(byId("rate"), recent, service.now_s);
-  showCosts(overview);
-  showBudgets(overview);
+/** A class server's root shows the class, any other page its local Azure. */
+async function open() {
+  const { service } = await ask("");
+  return service === "labkit class server" ? new Classroom() : new Lab(() => pulse.now());
 }
 
 function report(problem) {
@@ -77,7 +44,7 @@ function report(problem) {
 
 function lock(reason) {
   pulse.stop();
-  run = null;
+  view?.forget();
   connection.closed();
   closeDoor(reason);
 }

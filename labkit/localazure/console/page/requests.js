@@ -9,7 +9,7 @@ const KEPT = 1_000;
 const SHOWN = 100;
 const COLUMNS = [
   { text: "Time" }, { text: "Operation" }, { text: "Deployment" }, { text: "Status" },
-  { text: "Tokens in", number: true }, { text: "out", number: true }, { text: "Latency", number: true },
+  { text: "Tokens in", number: true }, { text: "Tokens out", number: true }, { text: "Latency", number: true },
   { text: "Fault", wide: true },
 ];
 

@@ -3,6 +3,8 @@
 import { byId, say } from "./dom.js";
 import * as key from "./key.js";
 
+const INSIDE = ["console", "classroom"];
+
 /** Call `entered` when a key was given, and `left` when its reader asks to give another one. */
 export function watchDoor(entered, left) {
   byId("signin-form").addEventListener("submit", (event) => {
@@ -19,23 +21,25 @@ export function watchDoor(entered, left) {
   key.watch(entered);
 }
 
-/** Show the door, with a reason when there is one, instead of the console. */
+/** Show the door, with a reason when there is one, instead of what is inside. */
 export function closeDoor(reason) {
-  toggle(false);
+  toggle(null);
   say(byId("signin-error"), reason);
   byId("key").focus();
 }
 
-/** Show the console. */
-export function openDoor() {
-  if (byId("signin").hidden && !byId("console").hidden) return;
+/** Show the part of the page with the id `inside`. */
+export function openDoor(inside) {
+  if (!byId(inside).hidden) return;
   const hadFocus = byId("signin").contains(document.activeElement);
-  toggle(true);
+  toggle(inside);
   say(byId("signin-error"), "");
   if (hadFocus) byId("main").focus();
 }
 
-function toggle(open) {
-  byId("signin").hidden = open;
-  for (const id of ["console", "sections", "pause", "leave"]) byId(id).hidden = !open;
+function toggle(inside) {
+  byId("signin").hidden = inside !== null;
+  for (const id of INSIDE) byId(id).hidden = id !== inside;
+  for (const id of ["pause", "leave"]) byId(id).hidden = inside === null;
+  byId("sections").hidden = inside !== "console";
 }
