@@ -14,6 +14,7 @@ from labkit.cli.durations import shown
 from labkit.cli.faults import EXAMPLES, app
 from labkit.errors import InvalidRequestError, NoConnectionError
 from labkit.localazure import LocalAzure
+from labkit.localazure.classserver import ClassServer
 from labkit.localazure.faults import Fault as Made
 
 Fault = Callable[..., Result]
@@ -197,6 +198,22 @@ def test_without_address_or_key_it_says_where_they_are_from(
     gone = fault("list").exception
     assert isinstance(gone, NoConnectionError)
     assert "does not answer" in str(gone)
+
+
+def test_a_class_breaks_at_once_or_one_by_one(tmp_path: Path) -> None:
+    """At the class's address everyone's local Azure, at a student's that one."""
+    (tmp_path / "class.csv").write_text("student\nala\njan\n", "utf-8")
+    with ClassServer(tmp_path / "class.csv") as served:
+
+        def told(*arguments: str, to: str = "") -> str:
+            keys = ["--url", served.url + to, "--secret", served.admin_secret]
+            return CliRunner().invoke(app, [*keys, *arguments]).stdout
+
+        assert told("outage").splitlines() == [f"{name}: f1  every call: status 503" for name in ("ala", "jan")]
+        assert told("reset", to="/class/jan") == "f2  the next call: connection reset\n"
+        assert told("list").count("\n") == 3
+        assert told("clear", to="/class/ala") == "1 fault taken back.\n"
+        assert told("clear") == "2 faults taken back.\n"
 
 
 def test_help_has_examples_and_no_secret(fault: Fault, local: LocalAzure) -> None:

@@ -16,21 +16,39 @@ _What = Callable[..., Fields]
 
 
 class Service(NamedTuple):
-    """Which local Azure to break, and the key that opens it."""
+    """Which local Azure to break, or whose for a class, and the key that opens it."""
 
     url: str
     key: str
 
-    def ask(self, method: str, path: str, body: Fields | None = None) -> Any:
-        """What it answers; the command ends when there is no address or no key."""
-        from labkit import labapi
+    def ask(self, method: str, path: str, body: Fields | None = None) -> list[tuple[str, Any]]:
+        """What it answers, beside an empty name; of a class, what each student's answers, beside the student's.
 
+        The command ends when there is no address or no key.
+        """
         if not self.url.startswith(("http://", "https://")):
             give_up("Which local Azure? Set LABKIT_AZURE_URL to the address that `labkit azure` prints, or add --url.")
         if not self.key:
             give_up("Set LABKIT_ADMIN_SECRET to the secret that `labkit azure` prints, or add --secret.")
-        advice = f": {self.url}. Is it the address that `labkit azure` prints, and does that still run?"
-        return labapi.ask(self.url.rstrip("/"), self.key, method, path, body=body, advice=advice)
+        return [(name, self._ask(url, method, path, body)) for name, url in self._places()]
+
+    def _places(self) -> list[tuple[str, str]]:
+        url = self.url.rstrip("/")
+        if "students" not in self._ask(url, "GET", ""):
+            return [("", url)]
+        return [(row["student"], row["url"]) for row in self._ask(url, "GET", "class")["students"]]
+
+    def _ask(self, url: str, method: str, path: str, body: Fields | None = None) -> Any:
+        from labkit import labapi
+
+        advice = f": {url}. Is it the address that `labkit azure` prints, and does that still run?"
+        return labapi.ask(url, self.key, method, path, body=body, advice=advice)
+
+
+def say(student: str, fault: Fields, more: str = "") -> None:
+    """Print a fault in a line, with whose it is in a class."""
+    whose = f"{student}: " if student else ""
+    typer.echo(whose + described(fault) + more)
 
 
 def _which(
@@ -74,8 +92,9 @@ def command(app: typer.Typer, name: str, *, lasts: bool = False) -> Callable[[_W
             which = _which(**{name: given[name] for name in shared})
             if lasts and not which.keys() & {"times", "every", "share", "for_s"}:
                 which["every"] = 1
-            added = context.obj.ask("POST", "faults", {**what(**{name: given[name] for name in own}), **which})
-            typer.echo(described(added))
+            fields = {**what(**{name: given[name] for name in own}), **which}
+            for student, added in context.obj.ask("POST", "faults", fields):
+                say(student, added)
 
         context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         options = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own.values(), *shared.values())]
