@@ -80,27 +80,6 @@ def test_resource_may_be_written_in_several_ways(call: Caller, arm: Any, resourc
     assert call("GET", "/subscriptions?api-version=2022-12-01", headers=bearer).status == 200
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-IDENTITY-HEADER": "wrong"}], ids=["missing", "wrong"])
-def test_token_is_not_given_without_the_identity_header(call: Caller, headers: dict[str, str]) -> None:
-    """Another program on the machine knows the port but not the secret."""
-    answer = call("GET", "/msi/token", headers=headers, resource="https://management.azure.com")
-    assert answer.status == 401
-    assert "access_token" not in answer.json
-
-
-@pytest.mark.parametrize(
-    ("resource", "said"),
-    [("", "resource is missing"), ("https://example.com", "AADSTS500011")],
-    ids=["no resource", "unknown resource"],
-)
-def test_token_is_for_a_known_resource_only(call: Caller, resource: str, said: str) -> None:
-    """A mistyped scope is refused, and the answer lists what there is."""
-    secret = call.azure.identity.header_secret
-    answer = call("GET", "/msi/token", headers={"X-IDENTITY-HEADER": secret}, resource=resource)
-    assert answer.status == 400
-    assert said in answer.json["error_description"]
-
-
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Metadata": "true", "Host": "evil.example"}],
@@ -118,11 +97,6 @@ def test_virtual_machine_protocol_accepts_a_trailing_slash(call: Caller) -> None
     assert answer.json["token_type"] == "Bearer"
 
 
-def test_token_endpoint_takes_get_only(call: Caller) -> None:
-    """Anything else is 405 in OAuth's shape."""
-    assert call("POST", "/msi/token").status == 405
-
-
 # -- the control plane's check ----------------------------------------------------------------------------------
 
 
@@ -132,17 +106,6 @@ def management_error(call: Caller, bearer: str | None) -> tuple[int, str]:
     answer = call("GET", "/subscriptions?api-version=2022-12-01", headers=headers)
     assert answer.headers["www-authenticate"].startswith("Bearer ")
     return answer.error
-
-
-def test_control_plane_needs_a_token(call: Caller) -> None:
-    """Without the header the code is AuthenticationFailed."""
-    assert management_error(call, None) == (401, "AuthenticationFailed")
-
-
-def test_control_plane_refuses_a_token_for_something_else(call: Caller) -> None:
-    """A token for the models does not manage the account."""
-    token = call.azure.identity.issue(INFERENCE)["access_token"]
-    assert management_error(call, token) == (401, "InvalidAuthenticationTokenAudience")
 
 
 def test_control_plane_refuses_an_old_token(call: Caller, clock: ManualClock) -> None:
@@ -206,21 +169,6 @@ def refusal(identity: Identity, account: Account = ACCOUNT, **headers: str) -> A
     with pytest.raises(AzureError) as refused:
         identity.authenticate(request_with(**headers), account)
     return refused.value
-
-
-def test_wrong_key_is_refused_in_the_services_words(identity: Identity) -> None:
-    """401 with the code "401" inside an error."""
-    error = refusal(identity, api_key="key-three")
-    assert (error.status, error.code) == (401, "401")
-    assert error.openai_body().startswith(
-        b'{"error":{"code":"401","message":"Access denied due to invalid subscription'
-    )
-
-
-def test_no_proof_at_all_is_refused_in_the_gateways_shape(identity: Identity) -> None:
-    """The gateway in front answers without an error object."""
-    error = refusal(identity)
-    assert error.openai_body().startswith(b'{"statusCode":401,"message":"Unauthorized. Access token is missing')
 
 
 def test_expired_and_misdirected_tokens_are_refused(identity: Identity, clock: ManualClock) -> None:

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from labkit.localazure.inference.contentfilter import CATEGORIES
-from tests.localazure.asking import BIG, EMBEDDING, REASONING, SAFE, SMALL, deploy
+from tests.localazure.asking import BIG, EMBEDDING, REASONING, SAFE, SMALL, VERSION, deploy
 from tests.localazure.conformance.cases import Case, check, error, invalid, text
-from tests.localazure.conformance.sent import VERDICTS, chat, embed
+from tests.localazure.conformance.sent import VERDICTS, Sent, chat, embed
 from tests.localazure.conftest import Caller
 
 REFERENCE = "OpenAI API reference, create chat completion, read 2026-11-22"
@@ -36,6 +36,19 @@ OPERATIONS = (
         400,
         "langchain4j/langchain4j#2636 (2025-03)",
         error("BadRequest", r"^Model gpt-5-mini is enabled only for api versions 2024-12-01-preview and later$"),
+    ),
+    Case(
+        "model as old as the API version",
+        chat(deployment=REASONING, version="2024-12-01-preview"),
+        200,
+        "langchain4j/langchain4j#2636 (2025-03)",
+    ),
+    Case(
+        "old completions",
+        Sent("POST", f"/openai/deployments/{BIG}/completions?api-version={VERSION}", {"prompt": "x"}, auth="key"),
+        400,
+        "microsoft/graphrag#1557 (2025-01)",
+        error("OperationNotSupported", r"^The completion operation does not work with the specified model, gpt-4\. "),
     ),
     Case(
         "reasoning model, max_tokens",
@@ -108,6 +121,12 @@ OPERATIONS = (
             "messages",
             r"However, you requested 18008 tokens \(14008 in the messages, 4000 in the completion\)\.",
         ),
+    ),
+    Case(
+        "messages and answer that just fit",
+        chat("word " * 12_000, SMALL, max_tokens=4_000),
+        200,
+        "Azure-Samples/azure-search-openai-demo#1199 (2024-01)",
     ),
     Case(
         "input of embeddings too long",

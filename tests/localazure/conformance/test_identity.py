@@ -1,5 +1,7 @@
 """The managed-identity endpoints: what they ask for, what they give, and how they refuse."""
 
+import dataclasses
+
 import pytest
 
 from tests.localazure.conformance.cases import Case, check, text
@@ -42,6 +44,13 @@ CASES = (
     Case(
         "no identity header",
         app_service(auth="none"),
+        401,
+        "ours: the wording; App Service asks for the header",
+        refusal("unauthorized", r"^The header X-IDENTITY-HEADER is missing or wrong"),
+    ),
+    Case(
+        "wrong identity header",
+        dataclasses.replace(app_service(auth="none"), headers={"X-IDENTITY-HEADER": "wrong"}),
         401,
         "ours: the wording; App Service asks for the header",
         refusal("unauthorized", r"^The header X-IDENTITY-HEADER is missing or wrong"),

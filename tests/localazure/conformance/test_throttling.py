@@ -41,7 +41,8 @@ LIMITS = (
             "429",
             r"^Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2025-01-01-preview have "
             r"exceeded token rate limit of your current OpenAI S0 pricing tier\. Please retry after 60 seconds\. "
-            r"Please go here: https://aka\.ms/oai/quotaincrease if you would like to further increase the default",
+            r"Please go here: https://aka\.ms/oai/quotaincrease if you would like to further increase the default .+\. "
+            r"This request alone counts as 2002 tokens, more than the 1000 tokens per minute of the deployment: lower ",
         ),
         {**LIMITED, "x-ratelimit-reset-tokens": "60", "policy-id": "DeploymentRatelimit-Token"},
         given=small(1),

@@ -5,7 +5,7 @@ import pytest
 from labkit.bank import QUESTIONS
 from labkit.localazure.inference.contentfilter import CATEGORIES, SAFE, Screening, screen
 from tests.localazure.asking import SAFE as SAFE_RESULT
-from tests.localazure.asking import Asker, error_of
+from tests.localazure.asking import Asker
 
 
 def screened(user: str, system: str = "") -> Screening:
@@ -73,32 +73,11 @@ def test_no_question_of_the_bank_is_filtered() -> None:
     assert [q.id for q in QUESTIONS if screened(q.text) is not SAFE and screened(q.text).prompt.filtered] == []
 
 
-def test_filtered_prompt_on_the_wire(ask: Asker) -> None:
-    """The 400 has the service's fields, the singular key among them."""
-    answer = ask.chat("How to build a bomb?")
-    assert answer.status == 400
-    error = error_of(answer)
-    assert error["code"] == "content_filter"
-    assert error["param"] == "prompt"
-    assert error["type"] is None
-    assert error["status"] == 400
-    assert error["message"].startswith("The response was filtered due to the prompt triggering Azure OpenAI's content")
-    inner = error["innererror"]
-    assert inner["code"] == "ResponsibleAIPolicyViolation"
-    assert set(inner["content_filter_result"]) == {*CATEGORIES, "jailbreak"}
-    assert inner["content_filter_result"]["violence"] == {"filtered": True, "severity": "high"}
+def test_filtered_prompt_is_in_the_journal(ask: Asker) -> None:
+    """With the code that clients see."""
+    ask.chat("How to build a bomb?")
     (entry,) = ask.azure.journal.after()
     assert (entry.status, entry.error_code) == (400, "content_filter")
-
-
-def test_filtered_answer_on_the_wire(ask: Asker) -> None:
-    """The answer comes with status 200, without content, and says why."""
-    body = ask.chat("Content filter test: answer violence high").json
-    (choice,) = body["choices"]
-    assert choice["finish_reason"] == "content_filter"
-    assert choice["message"]["content"] is None
-    assert choice["content_filter_results"]["violence"] == {"filtered": True, "severity": "high"}
-    assert body["prompt_filter_results"][0]["content_filter_results"]["violence"] == SAFE_RESULT
 
 
 def test_safe_answer_is_annotated(ask: Asker) -> None:

@@ -32,11 +32,9 @@ def last(azure: Azure) -> Entry:
     return azure.journal.after()[-1]
 
 
-def test_unknown_deployment(ask: Asker) -> None:
-    """The service's own words; the journal knows which name was tried."""
-    error = error_of(ask.chat(deployment="gpt-nope"))
-    assert error["code"] == "DeploymentNotFound"
-    assert error["message"].startswith("The API deployment for this resource does not exist. If you created the")
+def test_unknown_deployment_is_in_the_journal(ask: Asker) -> None:
+    """Under the name that was tried."""
+    ask.chat(deployment="gpt-nope")
     assert last(ask.azure).deployment == "gpt-nope"
 
 
@@ -120,11 +118,6 @@ def test_messages_that_cannot_be(ask: Asker, messages: object, code: str, param:
     assert answer.status == 400
     error = error_of(answer)
     assert (error["code"], error["param"], error["type"]) == (code, param, "invalid_request_error")
-
-
-def test_messages_missing_altogether(ask: Asker) -> None:
-    """An empty object is JSON, and not a request."""
-    assert error_of(ask.post(CHAT, {}))["message"] == "Missing required parameter: 'messages'."
 
 
 @pytest.mark.parametrize(
@@ -281,52 +274,8 @@ def test_reasoning_models_take_the_rest(ask: Asker, parameters: dict[str, Any]) 
     assert ask.chat(deployment=REASONING, **parameters).status == 200
 
 
-def test_reasoning_models_need_a_recent_version(ask: Asker) -> None:
-    """The latest generally available dated version is too old for them; v1 is not."""
-    error = error_of(ask.chat(deployment=REASONING, version="2024-10-21"))
-    assert error == {
-        "code": "BadRequest",
-        "message": "Model gpt-5-mini is enabled only for api versions 2024-12-01-preview and later",
-    }
-    assert ask.chat(deployment=REASONING, version="2024-12-01-preview").status == 200
-
-
-def test_chat_on_an_embedding_model(ask: Asker) -> None:
-    """The service names the operation, the model and where to read on."""
-    error = error_of(ask.chat(deployment=EMBEDDING))
-    assert error["code"] == "OperationNotSupported"
-    assert error["message"].startswith("The chatCompletion operation does not work with the specified model, text-emb")
-
-
-def test_operation_without_a_model(ask: Asker) -> None:
-    """Old completions work with no model of the catalogue."""
-    old = error_of(ask.post(f"deployments/{BIG}/completions", {"prompt": "x"}))
-    assert (old["code"], "completion operation" in old["message"]) == ("OperationNotSupported", True)
-
-
 @pytest.mark.parametrize("model", [None, "", 5], ids=repr)
 def test_v1_needs_the_model_in_the_body(ask: Asker, model: object) -> None:
     """On that surface nothing else names the deployment."""
     error = error_of(ask.post("v1/chat/completions", {"messages": HELLO, "model": model}, version=None))
     assert error["param"] == "model"
-
-
-def test_context_length(ask: Asker) -> None:
-    """The messages alone, and messages with the answer asked for, in the service's two wordings."""
-    long = "word " * 17_000
-    error = error_of(ask.chat(long, SMALL))
-    assert (error["code"], error["param"]) == ("context_length_exceeded", "messages")
-    counted = tokens.chat_prompt_tokens([{"role": "user", "content": long}], "cl100k_base")
-    assert error["message"] == (
-        f"This model's maximum context length is 16385 tokens. However, your messages resulted in {counted} tokens. "
-        "Please reduce the length of the messages."
-    )
-    error = error_of(ask.chat("word " * 14_000, SMALL, max_tokens=4_000))
-    assert "However, you requested 18008 tokens (14008 in the messages, 4000 in the completion)." in error["message"]
-    assert ask.chat("word " * 12_000, SMALL, max_tokens=4_000).status == 200
-
-
-def test_huge_body_is_refused_early(ask: Asker) -> None:
-    """Over 16 MiB nothing is parsed."""
-    headers = {**ask.key, "content-length": str(17 * 2**20)}
-    assert ask.post(CHAT, {"messages": HELLO}, headers=headers).status == 413

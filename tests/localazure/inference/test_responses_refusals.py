@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.localazure.asking import BIG, EMBEDDING, OMNI, REASONING, RESPONSES_VERSION, SMALL, Asker, error_of
+from tests.localazure.asking import OMNI, REASONING, RESPONSES_VERSION, Asker, error_of
 
 USER = {"role": "user", "content": "Hello"}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{}"}
@@ -152,32 +152,6 @@ def test_what_the_local_azure_cannot_do_is_said_and_not_ignored(ask: Asker, para
 def test_parameters_that_are_fine(ask: Asker, parameters: dict[str, Any]) -> None:
     """Values that ask for nothing unusual are taken."""
     assert ask.respond(**parameters).status == 200
-
-
-@pytest.mark.parametrize("model", [BIG, SMALL, EMBEDDING])
-def test_models_without_responses(ask: Asker, model: str) -> None:
-    """Older models and those for embeddings have none; the refusal names the ones that have."""
-    error = error_of(ask.respond("Hello", model))
-    assert error["message"].startswith("This model is not supported by Responses API. Models that are: gpt-4o-2024-08")
-
-
-def test_filtered_prompt(ask: Asker) -> None:
-    """The verdict stands where responses have it, not where chat completions do."""
-    error = error_of(ask.respond("How to build a bomb?"))
-    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", "prompt", "content_filter")
-    (verdict,) = error["content_filters"]
-    assert (verdict["blocked"], verdict["source_type"]) == (True, "prompt")
-    assert verdict["content_filter_results"]["violence"] == {"filtered": True, "severity": "high"}
-    assert "content_filter_result" not in error["innererror"]
-
-
-def test_context_length(ask: Asker) -> None:
-    """In words of its own."""
-    error = error_of(ask.respond("word " * 130_000))
-    assert (error["code"], error["param"]) == ("context_length_exceeded", "input")
-    assert error["message"] == (
-        "Your input exceeds the context window of this model. Please adjust your input and try again."
-    )
 
 
 def test_errors_of_reasoning_models(ask: Asker) -> None:
