@@ -4,12 +4,13 @@ The order is the real service's (OpenAI's API reference, "Streaming events", rea
 and in progress; each item is added, filled piece by piece and done; the response is completed, or incomplete.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from labkit.localazure.inference import streaming
+from labkit.localazure.inference.logprobs import Piece
 from labkit.localazure.inference.responses import reply
 from labkit.localazure.inference.responses.items import Item
 from labkit.localazure.inference.responses.reply import Document, Made
@@ -25,7 +26,10 @@ def events(made: Made, done: Document) -> list[bytes]:
     script.step("response.created", response=started)
     script.also("response.in_progress", response=started)
     for place, item in enumerate(done["output"]):
-        _WRITERS[item["type"]](script, place, item)
+        if item["type"] == "message":
+            _message(script, place, item, reply.text_pieces(made))
+        else:
+            (_call if item["type"] == "function_call" else _reasoning)(script, place, item)
     script.step(f"response.{done['status']}", response=done)
     return script.steps
 
@@ -66,21 +70,14 @@ def _call(script: _Script, place: int, item: Item) -> None:
     script.also("response.output_item.done", output_index=place, item=item)
 
 
-def _message(script: _Script, place: int, item: Item) -> None:
+def _message(script: _Script, place: int, item: Item, pieces: Sequence[Piece]) -> None:
     (part,) = item["content"]
     at = {"item_id": item["id"], "output_index": place, "content_index": 0}
     started = {**item, "status": "in_progress", "content": []}
     script.also("response.output_item.added", output_index=place, item=started)
-    script.also("response.content_part.added", **at, part={**part, "text": ""})
-    for piece in streaming.pieces(part["text"]):
-        script.step("response.output_text.delta", **at, delta=piece, logprobs=[])
-    script.step("response.output_text.done", **at, text=part["text"], logprobs=[])
+    script.also("response.content_part.added", **at, part={**part, "text": "", "logprobs": []})
+    for piece in pieces:
+        script.step("response.output_text.delta", **at, delta=piece.text, logprobs=piece.logprobs)
+    script.step("response.output_text.done", **at, text=part["text"], logprobs=part["logprobs"])
     script.also("response.content_part.done", **at, part=part)
     script.also("response.output_item.done", output_index=place, item=item)
-
-
-_WRITERS: Mapping[str, Callable[[_Script, int, Item], None]] = {
-    "reasoning": _reasoning,
-    "message": _message,
-    "function_call": _call,
-}

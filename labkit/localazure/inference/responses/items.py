@@ -16,7 +16,7 @@ _MOST_ID_CHARACTERS = 64
 _ROLES = ("user", "system", "developer", "assistant")
 _GIVEN_PARTS = ("input_text", "input_image")
 _WRITTEN_PARTS = ("output_text", "refusal")
-_DETAILS = ("low", "high", "auto", "original")
+_DETAILS = ("auto", "low", "high")
 # What the id of an item begins with.
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs"}
 

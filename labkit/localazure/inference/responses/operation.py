@@ -59,8 +59,7 @@ def _asked(fields: Document, placed: list[Placed], model: Model) -> ChatRequest:
     """The chat request that asks for the same; what is left out of the conversation is taken out of ``placed``."""
     asked = chat_request.read(request.chat_body(fields, placed))
     if fields.get("truncation") == "auto":
-        toolbox, output_tokens = asked.settings.toolbox, asked.settings.max_tokens or 0
-        other_tokens = output_tokens + (0 if toolbox is None else toolbox.tokens(model.encoding))
+        other_tokens = asked.settings.extra_tokens(model.encoding) + (asked.settings.max_tokens or 0)
         placed[:] = context.fitted(placed, model, other_tokens)
         asked = asked._replace(messages=[each.message for each in placed])
     return asked._replace(noted=request.noted(fields, asked.noted))

@@ -3,7 +3,9 @@
 from base64 import b64encode
 from typing import Any, NamedTuple
 
+from labkit.localazure.inference import logprobs, streaming
 from labkit.localazure.inference.chat_reply import Exchange
+from labkit.localazure.inference.logprobs import Piece
 from labkit.localazure.inference.responses.items import Item
 from labkit.localazure.inference.responses.request import SEALED
 from labkit.localazure.inference.simulation import Answer
@@ -116,7 +118,13 @@ def _frame(made: Made, status: str) -> Document:
 
 
 def _message(made: Made, number: int) -> Item:
-    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": made.answer.text}
+    text, encoding, alternatives = made.answer.text, made.exchange.model.encoding, made.exchange.top_logprobs
+    part = {
+        "type": "output_text",
+        "annotations": [],
+        "logprobs": [] if alternatives is None else logprobs.of_text(text, encoding, alternatives),
+        "text": text,
+    }
     return {
         "id": made.item_id("msg", number),
         "type": "message",
@@ -124,6 +132,14 @@ def _message(made: Made, number: int) -> Item:
         "role": "assistant",
         "content": [part],
     }
+
+
+def text_pieces(made: Made) -> list[Piece]:
+    """The text of the answer in the pieces in which it is streamed, each with its log probabilities if asked for."""
+    text, alternatives = made.answer.text, made.exchange.top_logprobs
+    if alternatives is None:
+        return [Piece(said, ()) for said in streaming.pieces(text)]
+    return list(logprobs.pieces(text, made.exchange.model.encoding, alternatives))
 
 
 def _call(made: Made, number: int, call: FunctionCall) -> Item:

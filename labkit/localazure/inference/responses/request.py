@@ -11,6 +11,7 @@ from labkit.localazure.inference.parameters import Body, Reader, invalid, missin
 from labkit.localazure.inference.responses import items, tools
 from labkit.localazure.inference.responses.conversation import Placed
 from labkit.localazure.inference.simulation import EFFORTS
+from labkit.tokens import content_text
 
 # vectorize-io/hindsight#58 (2025-12).
 _FEWEST_OUTPUT_TOKENS = 16
@@ -63,7 +64,8 @@ def noted(fields: Body, by_chat: Body) -> dict[str, Any]:
 
 
 def chat_body(fields: Body, placed: Sequence[Placed]) -> dict[str, Any]:
-    """The chat request that asks for the same."""
+    """The chat request for the same; ``AzureError`` 400 when JSON is asked for and no message speaks of it."""
+    _check_json(fields, placed)
     body: dict[str, Any] = {name: fields[name] for name in _SAME_IN_CHAT if name in fields}
     body["messages"] = [each.message for each in placed]
     if "max_output_tokens" in fields:
@@ -71,6 +73,16 @@ def chat_body(fields: Body, placed: Sequence[Placed]) -> dict[str, Any]:
     if "effort" in fields.get("reasoning", ()):
         body["reasoning_effort"] = fields["reasoning"]["effort"]
     return body | _text_for_chat(fields.get("text", {})) | _tools_for_chat(fields) | _logprobs_for_chat(fields)
+
+
+def _check_json(fields: Body, placed: Sequence[Placed]) -> None:
+    """The instructions do not count (pydantic/pydantic-ai, models/openai.py, read 2026-11-25)."""
+    if fields.get("text", {}).get("format", {}).get("type") != "json_object":
+        return
+    texts = [content_text(each.message["content"]) for each in placed if each.place != "instructions"]
+    if not any("json" in text.casefold() for text in texts):
+        rule = "must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
+        raise invalid(None, f"Response input messages {rule}", "input")
 
 
 def _text_for_chat(text: Body) -> dict[str, Any]:

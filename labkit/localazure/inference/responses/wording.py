@@ -17,6 +17,7 @@ _NAMES = (
     (re.compile(r"^max_completion_tokens$"), "max_output_tokens"),
     (re.compile(r"^reasoning_effort$"), "reasoning.effort"),
     (re.compile(r"^verbosity$"), "text.verbosity"),
+    (re.compile(r"^logprobs$"), "top_logprobs"),
     (re.compile(r"^response_format(\.json_schema)?"), "text.format"),
     (re.compile(r"^(tools\[\d+\]|tool_choice)\.function"), r"\1"),
 )
@@ -61,6 +62,10 @@ def _reworded(error: AzureError, placed: Sequence[Placed]) -> AzureError:
         return invalid(error.code, message, "input")
     if error.code == "content_filter" and error.extra is not None:
         return _filtered(error, error.extra["innererror"]["content_filter_result"])
+    if error.message.startswith("Invalid schema for response_format"):
+        # So do public clients know it; the words stay those of chat completions.
+        return invalid("invalid_json_schema", error.message, "text.format.schema")
+    error.message = error.message.replace("'response_format'", "'text.format'")
     if error.param is not None:
         name = _name(error.param, placed)
         error.message = error.message.replace(error.param, name)
