@@ -6,6 +6,8 @@ piece, without the task, the queue and the messages of ASGI: that comes to a thi
 Everything else is uvicorn's, of which release 0.54.0 was read for this.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +21,7 @@ from labkit.localazure.wire import Dropped, Reply, Request, StreamReply
 
 # Larger bodies may be refused before they are read, so they go uvicorn's way.
 _SMALL_BYTES = 64 * 1024
+_USUAL_URL_BYTES = 500
 _CALLS = b"/openai/"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(200, 600)}
@@ -30,6 +33,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     _pieces: list[bytes] | None = None
+    _by_name: Mapping[bytes, bytes]
     _begun: Begun[Reply | StreamReply] | None = None
 
     def on_headers_complete(self) -> None:
@@ -59,13 +63,9 @@ class Protocol(HttpToolsProtocol):
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False  # pipelined behind an answer that is still under way
-        size = _SMALL_BYTES + 1
-        for name, value in self.headers:
-            if name == b"content-length" and value.isdigit():
-                size = int(value)
-            elif name == b"expect":
-                return False
-        return size <= _SMALL_BYTES
+        self._by_name = dict(self.headers)
+        size = self._by_name.get(b"content-length", b"")
+        return size.isdigit() and int(size) <= _SMALL_BYTES and not self.expect_100_continue
 
     def _answer(self, body: bytes) -> None:
         try:
@@ -101,13 +101,22 @@ class Protocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, rest)
 
     def _request(self, body: bytes) -> Request:
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+        path, query = _kept_address(self.url) if len(self.url) <= _USUAL_URL_BYTES else _address(self.url)
         scope = {
             "method": "POST",
-            "path": unquote(path) if "%" in path else path,
-            "query_string": url.query or b"",
-            "headers": self.headers,
+            "path": path,
+            "query_string": query,
+            "headers": self._by_name,
             "scheme": self.scheme,
         }
         return Request(scope, None, body)
+
+
+def _address(url: bytes) -> tuple[str, bytes]:
+    """The path of ``url``, decoded, and its query."""
+    parsed = httptools.parse_url(url)
+    return unquote(parsed.path.decode("ascii")), parsed.query or b""
+
+
+# The same few come with nearly all calls.
+_kept_address = lru_cache(maxsize=256)(_address)
