@@ -21,7 +21,8 @@ _MOST_ANSWERS = 128
 _MOST_STOPS = 4
 _NOTED_CHARACTERS = 200
 _TOOL_FIELDS = frozenset(("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"))
-_LOGPROB_FIELDS = frozenset(("logprobs", "top_logprobs"))
+# What asks for more than plain text.
+_SHAPING = _TOOL_FIELDS | {"response_format", "logprobs", "top_logprobs"}
 _MOST_WITH_LOGPROBS = 16
 _NOT_NOTED = ("messages", "stream", "tools", "functions", "response_format")
 _INSTEAD = " Use 'max_completion_tokens' instead."
@@ -57,15 +58,17 @@ def read(body: Body) -> ChatRequest:
         raise invalid("invalid_parameter_combination", message, "stream_options")
     include_usage = options is not None and options.get("include_usage", False)
     asked = fields["messages"]
-    settings = _settings(fields)
+    settings, said = _settings(fields), last_user_text(asked)
     noted = parameters.shortened(fields, without=_NOT_NOTED)
+    if _SHAPING.isdisjoint(fields):  # nearly every request
+        return ChatRequest(asked, said, settings, stream, include_usage, fields, noted)
+    settings = settings._replace(toolbox=tools.of_fields(fields), format=fields.get("response_format"))
     if settings.toolbox is not None:
         noted["tools"] = ", ".join(function.name for function in settings.toolbox.functions)[:_NOTED_CHARACTERS]
     if settings.format is not None:
         noted["response_format"] = settings.format.kind
         response_format.check_messages(settings.format, [content_text(message.get("content")) for message in asked])
-    said, top_logprobs = last_user_text(asked), _top_logprobs(fields) if _LOGPROB_FIELDS.intersection(fields) else None
-    return ChatRequest(asked, said, settings, stream, include_usage, fields, noted, top_logprobs)
+    return ChatRequest(asked, said, settings, stream, include_usage, fields, noted, _top_logprobs(fields))
 
 
 def check_model(asked: ChatRequest, model: Model) -> None:
@@ -137,8 +140,6 @@ def _settings(fields: Mapping[str, Any]) -> Settings:
         seed=get("seed"),
         effort=get("reasoning_effort", "medium"),
         verbosity=get("verbosity", "medium"),
-        toolbox=tools.of_fields(fields) if _TOOL_FIELDS.intersection(fields) else None,
-        format=get("response_format"),
     )
 
 

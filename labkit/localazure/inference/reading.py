@@ -24,7 +24,7 @@ _KEPT_BODIES = 512
 _KEPT_BYTES = 4_096
 _SEEN_BODIES = 4_096
 # Longer answers are made again.
-_KEPT_TOKENS = 1_000
+_KEPT_ANSWER_BYTES = 65_536
 
 
 class Judged(NamedTuple):
@@ -81,7 +81,7 @@ class Reading:
         known = self._outcomes.get((model.name, simulation.seed))
         if known is None:
             known = self._answer(judged, model, simulation, 0)
-            if known.completion_tokens <= _KEPT_TOKENS:
+            if sum(map(len, known.document)) <= _KEPT_ANSWER_BYTES:
                 self._outcomes[model.name, simulation.seed] = known
         return known
 

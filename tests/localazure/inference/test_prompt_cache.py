@@ -4,7 +4,7 @@ from typing import Any
 
 from labkit.localazure.inference.promptcache import PromptCache
 from labkit.localazure.usage import cost_usd
-from tests.localazure.asking import BIG, Asker, deploy
+from tests.localazure.asking import BIG, Asker, deploy, events_of
 
 CHEAP = "gpt-4o"
 LONG = " ".join(f"rule {number}" for number in range(1_000))
@@ -68,8 +68,13 @@ def test_tools_and_schemas_belong_to_the_beginning(ask: Asker) -> None:
 def test_spend_has_the_discount(ask: Asker) -> None:
     """What usage says of the tokens is what the bill says of them; streams, too."""
     deploy(ask.azure, CHEAP)
-    for _ in range(2):
-        ask.chat([{"role": "system", "content": LONG}, {"role": "user", "content": "Hi"}], CHEAP, stream=True)
+    said = [{"role": "system", "content": LONG}, {"role": "user", "content": "Hi"}]
+    first, again = (
+        events_of(ask.chat(said, CHEAP, stream=True, stream_options={"include_usage": True}))[-1]["usage"]
+        for _ in range(2)
+    )
+    assert first["prompt_tokens_details"]["cached_tokens"] == 0
+    assert again["prompt_tokens_details"]["cached_tokens"] == ask.azure.journal.after()[-1].cached_tokens > 0
     ((key, cell),) = ask.azure.usage.minutes(0, float("inf"))
     assert 1_024 <= cell.cached_tokens < cell.prompt_tokens / 2
     fresh = cell.prompt_tokens - cell.cached_tokens
