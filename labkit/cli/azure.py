@@ -69,6 +69,10 @@ def azure(
         return
     if ca is not None and not tls:
         give_up("--ca names the file for the certificate of a server that speaks https; add --tls.")
+    if state is not None:
+        from labkit.localazure.files import keep_new_files_private
+
+        keep_new_files_private()
     stop = threading.Event()
     for number in ending_signals():
         signal.signal(number, lambda *_: stop.set())

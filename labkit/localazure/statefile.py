@@ -5,7 +5,7 @@ the clock's lead follow within a second or two. The journal, faults and stored r
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,19 +118,19 @@ class StateFile:
 
     def save_resources(self, store: ResourceStore) -> None:
         """Write the resources that changed since the last time; ``AzureError`` 503 when the disk refuses."""
-        import duckdb
-
         if not store.changed:
             return
         ids = tuple(store.changed)
-        try:
-            with self.database.transaction():
-                for id in ids:
-                    self._write_resource(id, store.get(id))
-        except (duckdb.Error, OSError) as failure:
-            print(f"labkit local Azure: {self._path} cannot be written: {failure}", file=sys.stderr)
-            raise _not_saved() from None
+        if not self._write(lambda: self._write_resources(ids, store)):
+            # The code and its wording are ours.
+            raise AzureError(
+                503, "StateNotSaved", "The local Azure cannot write its state file; its terminal says why. Try again."
+            )
         store.changed.difference_update(ids)
+
+    def _write_resources(self, ids: Iterable[str], store: ResourceStore) -> None:
+        for id in ids:
+            self._write_resource(id, store.get(id))
 
     def _write_resource(self, id: str, resource: Resource | None) -> None:
         if resource is None:
@@ -154,22 +154,39 @@ class StateFile:
     # -- usage, alerts, clock: every other second ------------------------------------------------------------------
 
     def save_progress(self, azure: "Azure") -> None:
-        """Write what was used, what fired and how far the clock is ahead, as far as it has changed."""
+        """Write what was used, what fired and how far the clock is ahead, as far as it has changed.
+
+        When the disk refuses, that is said on stderr, and the next call tries again.
+        """
         counted = {key: cell for key, cell in azure.usage.days().items() if cell.requests != self._counted.get(key)}
         facts = {name: value for name, value in _progress(azure) if value != self._written.get(name)}
         if not counted and not facts:
             return
-        with self.database.transaction():
-            for key, cell in counted.items():
-                sums = [getattr(cell, name) for name in _SUMS]
-                self.database.execute(
-                    "INSERT OR REPLACE INTO labkit_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (orjson.dumps(list(key)).decode(), *sums),
-                )
-            for name, value in facts.items():
-                self._put_fact(name, value)
-        self._counted.update((key, cell.requests) for key, cell in counted.items())
-        self._written.update(facts)
+        if self._write(lambda: self._write_progress(counted, facts)):
+            self._counted.update((key, cell.requests) for key, cell in counted.items())
+            self._written.update(facts)
+
+    def _write_progress(self, counted: Mapping[Key, Cell], facts: Mapping[str, str]) -> None:
+        for key, cell in counted.items():
+            sums = [getattr(cell, name) for name in _SUMS]
+            self.database.execute(
+                "INSERT OR REPLACE INTO labkit_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (orjson.dumps(list(key)).decode(), *sums),
+            )
+        for name, value in facts.items():
+            self._put_fact(name, value)
+
+    def _write(self, statements: Callable[[], None]) -> bool:
+        """Execute ``statements`` as a whole; False, and a line on stderr, when the disk refuses."""
+        import duckdb
+
+        try:
+            with self.database.transaction():
+                statements()
+        except (duckdb.Error, OSError) as failure:
+            print(f"labkit local Azure: {self._path} cannot be written: {failure}", file=sys.stderr)
+            return False
+        return True
 
     def _restore_usage(self, usage: Usage) -> None:
         for key, *sums in self.database.execute(f"SELECT key, {', '.join(_SUMS)} FROM labkit_usage"):
@@ -181,16 +198,10 @@ class StateFile:
     def _restore_progress(self, azure: "Azure") -> None:
         facts = self._facts()
         azure.advance(orjson.loads(facts.get("ahead_s", "0")))
+        if "alerts" in facts:
+            azure.monitor.load(orjson.loads(facts["alerts"]))
 
 
 def _progress(azure: "Azure") -> Iterator[tuple[str, str]]:
     yield "ahead_s", orjson.dumps(azure.ahead_s).decode()
-
-
-def _not_saved() -> AzureError:
-    # The code and its wording are ours.
-    return AzureError(
-        503,
-        "StateNotSaved",
-        "The local Azure cannot write its state file, so nothing can be changed. See its terminal.",
-    )
+    yield "alerts", orjson.dumps(azure.monitor.dump()).decode()
