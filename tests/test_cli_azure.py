@@ -1,4 +1,4 @@
-"""``labkit azure``: what it prints leads to a server that runs until told: alone, for a class, on https, with a state."""
+"""``labkit azure``: what it prints leads to a server that runs until told; alone, for a class, on https, on a state."""
 
 import csv
 import json
