@@ -16,6 +16,7 @@ from labkit.localazure.hangup import hang_up
 from labkit.localazure.inference import face as inference
 from labkit.localazure.journal import Entry, Face
 from labkit.localazure.management import arm, cloud
+from labkit.localazure.metrics import face as metrics
 from labkit.localazure.state import Azure
 from labkit.localazure.telemetry import ingestion as telemetry
 from labkit.localazure.telemetry import logs
@@ -46,6 +47,7 @@ _MANAGEMENT = _Face(arm.answer, AzureError.arm_body, "management")
 _IDENTITY = _Face(_identity, identity.error_body, "identity")
 _TELEMETRY = _Face(telemetry.answer, telemetry.error_body, "telemetry")
 _LOGS = _Face(logs.answer, logs.error_body, "telemetry")
+_METRICS = _Face(metrics.batch, AzureError.arm_body, "management")
 _ADMIN = _Face(admin.answer, AzureError.arm_body, None)
 _CONSOLE = _Face(console.answer, AzureError.openai_body, None)
 _NOWHERE = _Face(_nowhere, AzureError.openai_body, None)
@@ -143,6 +145,8 @@ def _face(path: str) -> _Face:
     face = _BY_FIRST_PART.get(first)
     if face is _IDENTITY and path.rstrip("/").lower() not in _IDENTITY_PATHS:
         face = _MANAGEMENT if path.rstrip("/").lower() == cloud.PATH else None
+    if face is _MANAGEMENT and metrics.is_batch(path):
+        return _METRICS
     if face is _LOGS and not logs.is_query(path):
         face = None
     if face is None and "/openai/" in path.lower():

@@ -11,6 +11,7 @@ from labkit.localazure.management.providers import TYPES, ResourceType
 from labkit.localazure.management.providers.base import Act, invalid_content
 from labkit.localazure.management.refusals import no_group, unknown_path, unknown_type
 from labkit.localazure.management.resourceids import Target, resource_group, split, target
+from labkit.localazure.metrics import face as metrics
 from labkit.localazure.resources import GROUP_ID, RESOURCE_GROUP, SUBSCRIPTION_ID, Document
 from labkit.localazure.wire import MIB, Reply, Request, json_reply, parse_object
 
@@ -52,6 +53,8 @@ async def _answer(azure: "Azure", request: Request) -> Reply:
     _check_group(found)
     if found.namespace.lower() in _COMPUTED:
         return await _COMPUTED[found.namespace.lower()](azure, request, found)
+    if found.type in metrics.TYPES:
+        return await metrics.answer(azure, request, found)
     if documents.is_operation(found):
         return documents.operation_status(azure, request, found)
     kind = TYPES.get(found.type)

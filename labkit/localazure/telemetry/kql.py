@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MAX_CHARACTERS = 10_000
 _MAX_DEPTH = 32
 _RENDER = re.compile(r"\|\s*render\s+(\w+)\s*(?:with\s*\(([^)]*)\)\s*)?;?\s*$")
+_CHART = ("title", "kind", "legend", "series", "xAxis", "xColumn", "xTitle", "yAxis", "yColumns", "ySplit", "yTitle")
 _PROPERTY = re.compile(r"(\w+)\s*=\s*(\"[^\"]*\"|'[^']*'|[\w.,\s]+?)(?=,\s*\w+\s*=|$)")
 
 
@@ -158,8 +159,7 @@ def _parts(node: Any, kind: Any, *, but: Any = None) -> Iterator[Any]:
 def _with_percentiles(operator: Any) -> Any:
     """``percentiles(x, 50, 95)`` as the two columns that ``percentile`` makes; duckdb-kql knows only the latter.
 
-    Names are as there: ``percentile_x_50`` (Microsoft Learn, kusto/query/percentiles-aggregation-function, read
-    2026-11-25).
+    Their names are those of ``percentile``: ``percentile_x_50``.
     """
     from duckdb_kql import ir
 
@@ -213,12 +213,12 @@ def _sentence(text: str) -> str:
 def visualization(kql: str) -> dict[str, Any]:
     """What ``render`` at the end of a query asks for, in the service's words; empty without one.
 
-    Azure/azure-sdk-for-python, sdk/monitor/azure-monitor-query, recorded tests (``include_visualization``).
+    The fields: azure-sdk-for-python, sdk/monitor/azure-monitor-query, README ("visualization"), read 2026-11-25.
     """
     match = _RENDER.search(kql)
     if match is None:
         return {}
-    given = {key: value.strip().strip("\"'") for key, value in _PROPERTY.findall(match[2] or "")}
-    names = ("title", "accumulate", "kind", "xcolumn", "ycolumns", "series", "xtitle", "ytitle", "xaxis", "yaxis")
-    shown: dict[str, Any] = {"visualization": match[1], **{name: given.get(name) for name in names}}
+    given = {key.lower(): value.strip().strip("\"'") for key, value in _PROPERTY.findall(match[2] or "")}
+    shown: dict[str, Any] = {"visualization": match[1], "isQuerySorted": False, "yMin": "NaN", "yMax": "NaN"}
+    shown |= {name: given.get(name.lower()) for name in _CHART}
     return shown | {"accumulate": given.get("accumulate") == "true"}

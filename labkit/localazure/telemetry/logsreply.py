@@ -46,7 +46,7 @@ def result(found: QueryResult, preferences: Preferences) -> dict[str, Any]:
 
 
 def _statistics(found: QueryResult, started: float) -> dict[str, Any]:
-    """What is known here of what the service counts; azure-sdk-for-python, monitor-query README ("statistics")."""
+    """What is known here of what the service counts; the shape follows Kusto's."""
     size = sum(len(str(value)) for row in found.rows for value in row)
     return {
         "query": {

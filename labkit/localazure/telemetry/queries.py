@@ -22,9 +22,9 @@ from labkit.localazure.wire import MIB
 if TYPE_CHECKING:
     import duckdb
 
-# The service stops at 500,000 rows, 100 MB and, unless asked otherwise, three minutes (Microsoft Learn,
-# azure-monitor/fundamentals/service-limits, "Log Analytics workspaces, query limits", read 2026-11-25). One class on
-# one machine gets less.
+# The service stops at 500,000 rows or 64 MB (Microsoft Learn, kusto/concepts/resulttruncation) and, unless asked
+# otherwise, after three minutes (azure-monitor/logs/api/prefer-options), read 2026-11-25. One class on one machine
+# gets less.
 MAX_ROWS = 30_000
 _MAX_BYTES = 32 * MIB
 TIME_LIMIT_S = 20.0

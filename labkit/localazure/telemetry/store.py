@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -126,6 +127,11 @@ class Telemetry:
     def count(self, table: str) -> int:
         """How many rows ``table`` has ever had; pass it as ``after`` to get only what is new."""
         return self._tables.count(table)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows that the local Azure's own ``sql`` gives over the tables in the schema ``telemetry``."""
+        self._tables.open()
+        return self._database.execute(sql, parameters)
 
     def query(
         self,
