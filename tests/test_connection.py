@@ -69,6 +69,7 @@ def test_it_attaches_to_the_local_azure_that_the_environment_names(local: LocalA
         known_location="swedencentral",
     )
     assert current().location == "swedencentral"
+    assert current().console_url == f"{local.url}/"
     assert current().account_id == (
         "/subscriptions/00000000-0000-4000-8000-000000000013/resourceGroups/rg-session13"
         "/providers/Microsoft.CognitiveServices/accounts/aoai-session13"

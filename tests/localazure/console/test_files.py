@@ -86,8 +86,9 @@ def test_addresses_are_relative_and_local(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".js")])
 def test_scripts_are_small(name: str) -> None:
-    """One noun a file, and a first line that says which."""
+    """One noun a file, a first line that says which, and lines as short as the package's."""
     lines = FOLDER.joinpath(name).read_text("utf-8").splitlines()
     assert len(lines) < 250
+    assert max(map(len, lines)) <= 120
     assert lines[0].startswith("// ")
     assert lines[0].endswith(".")

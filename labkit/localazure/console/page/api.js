@@ -2,10 +2,10 @@
 
 import * as key from "./key.js";
 
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 30_000; // a query may take 20 s
 
 /** The server answered, and it was a no. `error` is the error object of its answer. */
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, error) {
     super(error.message || `The server answered with status ${status}.`);
     this.status = status;

@@ -8,15 +8,17 @@ const STEP_S = 5;
 const HEIGHT = 260;
 const EDGE = { left: 78, right: 16, top: 14, bottom: 34 };
 const GRID = 4;
-// One lane below the other, so that no colour is needed to tell them apart: name, top and height.
-const LANES = [["answered", 24, 88, "answered"], ["throttled", 142, 28, "throttled (429)"], ["failed", 198, 28, "failed"]];
+// One lane below the other, so that no colour is needed to tell them apart: what it shows, top, height, name.
+const LANES = [
+  ["answered", 24, 88, "answered"], ["throttled", 142, 28, "throttled (429)"], ["failed", 198, 28, "failed"],
+];
 
 /** Draw p50 and p95 of the steps into `figure`. */
 export function drawLatency(figure, steps, nowS) {
   const answered = steps.filter((step) => step.p50_ms !== null);
   const frame = newFrame(figure, nowS);
-  const y = axis(frame, EDGE.top, HEIGHT - EDGE.top - EDGE.bottom, Math.max(100, ...answered.map((step) => step.p95_ms)),
-    GRID, seconds);
+  const highest = Math.max(100, ...answered.map((step) => step.p95_ms));
+  const y = axis(frame, EDGE.top, HEIGHT - EDGE.top - EDGE.bottom, highest, GRID, seconds);
   frame.root.append(line(frame, y, answered, "p95_ms"), line(frame, y, answered, "p50_ms"));
   const last = answered.at(-1);
   finish(figure, frame, "Latency of answered requests (simulated)", last

@@ -27,8 +27,10 @@ export class Classroom {
     openDoor("classroom");
     connected("admin");
     keyed(this.table.tBodies[0], students, ({ student }) => student, create, update);
-    say(byId("classroom-sum"), `${count(students.length)} students, ${count(students.filter(({ last_seen: seen }) => seen).length)}`
-      + ` seen so far; together ${usd(students.reduce((sum, { spend_usd: cost }) => sum + cost, 0))}.`);
+    const seen = students.filter(({ last_seen: at }) => at).length;
+    const spent = students.reduce((sum, { spend_usd: cost }) => sum + cost, 0);
+    say(byId("classroom-sum"),
+      `${count(students.length)} students, ${count(seen)} seen so far; together ${usd(spent)}.`);
   }
 
   /** Nothing is kept here between refreshes. */

@@ -4,9 +4,10 @@ import { byId, el, keyed, row, say, table } from "./dom.js";
 import { count, duration, plain, usd } from "./format.js";
 
 const COLUMNS = [
-  { text: "Deployment" }, { text: "Model", nowrap: true }, { text: "Requests", number: true }, { text: "Throttled", number: true },
-  { text: "Failed", number: true }, { text: "Tokens in", number: true }, { text: "Cached", number: true },
-  { text: "Tokens out", number: true }, { text: "Mean latency", number: true }, { text: "Cost (USD)", number: true },
+  { text: "Deployment" }, { text: "Model", nowrap: true }, { text: "Requests", number: true },
+  { text: "Throttled", number: true }, { text: "Failed", number: true }, { text: "Tokens in", number: true },
+  { text: "Cached", number: true }, { text: "Tokens out", number: true }, { text: "Mean latency", number: true },
+  { text: "Cost (USD)", number: true },
 ];
 
 let shown = null;
@@ -19,7 +20,8 @@ export function showCosts({ usage }) {
   keyed(shown.tBodies[0], rows, (item) => item.key, createRow, update);
   update(shown.tFoot.rows[0], { name: "Total", model: "", sums: usage.total });
   shown.hidden = rows.length === 0;
-  say(byId("costs-empty"), rows.length ? "" : "Nothing was used yet. Every answered request adds its tokens and its price here.");
+  say(byId("costs-empty"), rows.length ? ""
+    : "Nothing was used yet. Every answered request adds its tokens and its price here.");
 }
 
 function create() {

@@ -22,7 +22,8 @@ function createAccount() {
 function updateAccount(element, account) {
   const [title, about, list, none] = element.children;
   say(title, plain(account.name, 64));
-  say(about, `${plain(account.location)} · ${account.keys_allowed ? "keys and Entra ID" : "Entra ID only, keys are off"}`);
+  const access = account.keys_allowed ? "keys and Entra ID" : "Entra ID only, keys are off";
+  say(about, `${plain(account.location)} · ${access}`);
   none.hidden = account.deployments.length > 0;
   list.hidden = !none.hidden;
   keyed(list, account.deployments, (deployment) => deployment.name, createDeployment, updateDeployment);
@@ -39,7 +40,8 @@ function updateDeployment(element, deployment) {
   say(title.firstElementChild, plain(deployment.name, 64));
   say(title.lastElementChild, deployment.state);
   title.lastElementChild.dataset.kind = deployment.state === "Succeeded" ? "good" : "waiting";
-  say(about, `${deployment.model} (${deployment.version}) · ${deployment.sku} · capacity ${count(deployment.capacity_ktpm)}`);
+  const { model, version, sku, capacity_ktpm: capacity } = deployment;
+  say(about, `${model} (${version}) · ${sku} · capacity ${count(capacity)}`);
   setGauge(tokens, deployment.tpm.used, deployment.tpm.limit, count);
   setGauge(requests, deployment.rpm.used, deployment.rpm.limit, count);
 }

@@ -46,20 +46,22 @@ async function run() {
   }
 }
 
-/** The first table of the answer: `{columns: [{name, type}], rows: [[…]]}`. */
-async function query(text) {
-  const answer = await ask("query", { method: "POST", document: { query: text } });
-  return answer.tables[0];
+/** The answer: `{columns: [{name, type}], rows: [[…]], is_partial}`. */
+function query(text) {
+  return ask("query", { method: "POST", document: { kql: text } });
 }
 
-function show({ columns, rows }) {
+function show({ columns, rows, is_partial: isPartial }) {
   const headings = columns.map(({ name, type }) => ({ text: plain(name, 100), number: NUMBERS.includes(type) }));
-  const made = table(`Columns: ${columns.map(({ name, type }) => `${plain(name, 100)} (${type})`).join(", ")}`, headings);
+  const types = columns.map(({ name, type }) => `${plain(name, 100)} (${type})`);
+  const made = table(`Columns: ${types.join(", ")}`, headings);
   made.tBodies[0].append(...rows.slice(0, SHOWN_ROWS).map((values) => row(headings, values.map(cell))));
   byId("query-result").replaceChildren(made);
   byId("query-result").hidden = false;
-  const more = rows.length > SHOWN_ROWS ? `, the first ${count(SHOWN_ROWS)} of them shown` : "";
-  say(byId("query-count"), rows.length ? `${count(rows.length)} rows${more}` : "No row matches. Is the time range right?");
+  const kept = rows.length > SHOWN_ROWS ? `, the first ${count(SHOWN_ROWS)} of them shown` : "";
+  const all = `${isPartial ? "The first " : ""}${count(rows.length)} ${rows.length === 1 ? "row" : "rows"}${kept}`;
+  say(byId("query-count"), rows.length ? all
+    : "No row matches. Widen the time range, or send telemetry first (task 3).");
 }
 
 function cell(value) {
@@ -68,22 +70,16 @@ function cell(value) {
 }
 
 /** Say what is wrong, and put the cursor there. */
-function explain(problem) {
-  const place = innermost(problem.error ?? {});
-  const where = place.line ? ` (line ${place.line}, character ${place.pos + 1})` : "";
-  say(byId("query-error"), plain(`${place.message ?? problem.message}${where}`, 1_000));
-  if (place.line) mark(place);
+function explain({ message, error }) {
+  const where = error?.line ? ` (line ${error.line}, character ${error.position + 1})` : "";
+  say(byId("query-error"), plain(`${message}${where}`, 1_000));
+  if (error?.line) mark(error);
 }
 
-/** The deepest error object: that is where the service says the place. */
-function innermost(error) {
-  return error.innererror ? innermost(error.innererror) : error;
-}
-
-function mark({ line, pos, token }) {
+function mark({ line, position, token }) {
   const field = byId("query");
   const before = field.value.split("\n").slice(0, line - 1);
-  const start = before.reduce((sum, text) => sum + text.length + 1, 0) + pos;
+  const start = before.reduce((sum, text) => sum + text.length + 1, 0) + position;
   field.focus();
   field.setSelectionRange(start, start + (token?.length || 1));
 }

@@ -4,7 +4,11 @@ import { count, duration, percent } from "./format.js";
 
 /** `value` is the number that a kind needs: its label, its unit in the API's fields, and where it starts. */
 export const KINDS = [
-  { name: "429 Too many requests", fault: { kind: "status", status: 429 }, value: ["Retry after (s)", "retry_after_s", 5] },
+  {
+    name: "429 Too many requests",
+    fault: { kind: "status", status: 429 },
+    value: ["Retry after (s)", "retry_after_s", 5],
+  },
   { name: "500 Server error", fault: { kind: "status", status: 500 } },
   { name: "503 Service unavailable", fault: { kind: "status", status: 503 } },
   { name: "408 Timed out", fault: { kind: "status", status: 408 } },
@@ -29,13 +33,14 @@ export function what(fault) {
     status: `answers ${fault.status}`,
     slow: `late by ${duration(fault.delay_ms)}`,
     first_byte: `late by ${duration(fault.delay_ms)}`,
-    slow_stream: fault.factor ? `stream ${fault.factor} times as slow` : `stream: ${duration(fault.delay_ms)} more a token`,
+    slow_stream: fault.factor
+      ? `stream ${fault.factor} times as slow` : `stream: ${duration(fault.delay_ms)} more a token`,
     latency: `${fault.factor} times as slow`,
     cut: "cut in the middle",
     reset: "connection reset",
     drop: "connection closed",
   };
-  const retry = fault.retry_after_s === null ? "" : `, retry after ${fault.retry_after_s} s`;
+  const retry = isNone(fault.retry_after_s) ? "" : `, retry after ${fault.retry_after_s} s`;
   return (words[fault.kind] ?? fault.kind) + retry;
 }
 
@@ -43,7 +48,7 @@ export function what(fault) {
 export function which(fault) {
   const parts = [];
   if (fault.every) parts.push(`one in ${count(fault.every)} calls`);
-  if (fault.share !== null && fault.share !== undefined) parts.push(`${percent(fault.share, 1)} of the calls`);
+  if (!isNone(fault.share)) parts.push(`${percent(fault.share, 1)} of the calls`);
   if (fault.contains) parts.push(`those that contain “${fault.contains}”`);
   if (fault.operation) parts.push(`only ${fault.operation}`);
   if (fault.starts_in_s > 0) parts.push(`from in ${count(fault.starts_in_s)} s`);
@@ -53,7 +58,11 @@ export function which(fault) {
 /** When it ends, in words. */
 export function until(fault) {
   const parts = [];
-  if (fault.times_left !== null) parts.push(`${count(fault.times_left)} more`);
-  if (fault.ends_in_s !== null && fault.ends_in_s !== undefined) parts.push(`${count(Math.ceil(fault.ends_in_s))} s more`);
+  if (!isNone(fault.times_left)) parts.push(`${count(fault.times_left)} more`);
+  if (!isNone(fault.ends_in_s)) parts.push(`${count(Math.ceil(fault.ends_in_s))} s more`);
   return parts.join(", ") || "until it is removed";
+}
+
+function isNone(value) {
+  return value === null || value === undefined;
 }

@@ -127,7 +127,8 @@ function choice(label, id, names) {
 }
 
 function number(label, id) {
-  return el("label", {}, el("span", {}, label), el("input", { id, type: "number", min: 0, step: "any", required: true }));
+  const field = el("input", { id, type: "number", min: 0, step: "any", required: true });
+  return el("label", {}, el("span", {}, label), field);
 }
 
 function input(label) {

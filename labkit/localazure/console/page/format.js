@@ -35,6 +35,7 @@ export function duration(ms) {
 
 /** Milliseconds on an axis: without decimals that say nothing. */
 export function seconds(ms) {
+  if (ms === 0) return "0";
   return ms < 1000 ? `${whole.format(ms)} ms` : `${Number((ms / 1000).toPrecision(3))} s`;
 }
 

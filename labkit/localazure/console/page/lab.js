@@ -36,11 +36,11 @@ export class Lab {
     const overview = await ask("overview");
     const { run } = overview.service;
     const last = overview.journal.last_id;
-    if (run !== this.run || last < this.after) this.restart(run, last);
+    if (run !== this.run) this.restart(run, last);
     const from = Math.max(this.after, last - MOST_ROWS);
-    const { entries } = await ask(`journal?after=${from}&limit=${MOST_ROWS}`);
-    const { faults } = await ask("faults");
-    await this.alerts.read();
+    const [{ entries }, { faults }] = await Promise.all([
+      ask(`journal?after=${from}&limit=${MOST_ROWS}`), ask("faults"), this.alerts.read(),
+    ]);
     if (!isWanted()) return;
     openDoor("console");
     connected(overview.caller);
@@ -57,7 +57,7 @@ export class Lab {
     this.alerts.forget();
   }
 
-  /** The server is another one than before, or its journal was cleared: begin with the newest rows there are. */
+  /** The server is another one than before: begin with the newest rows there are. */
   restart(run, last) {
     this.run = run;
     this.after = Math.max(0, last - FIRST_ROWS);

@@ -60,8 +60,9 @@ export class Requests {
   count() {
     const empty = this.entries.length === 0;
     this.table.hidden = this.body.rows.length === 0;
-    say(byId("requests-count"), empty ? "" : `${count(this.body.rows.length)} shown of ${count(this.entries.length)} kept`
-      + (this.skipped ? `; ${count(this.skipped)} older ones are in the journal` : ""));
+    const shown = `${count(this.body.rows.length)} shown of ${count(this.entries.length)} kept`;
+    const skipped = this.skipped ? `; ${count(this.skipped)} older ones are in the journal` : "";
+    say(byId("requests-count"), empty ? "" : shown + skipped);
     say(byId("requests-empty"), this.body.rows.length ? "" : empty
       ? "No request yet. Run a cell that calls a deployment, and it appears here within a second."
       : "No request matches the filter.");

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const WORDS = { 400: "refused", 401: "no access", 403: "no access", 404: "not found", 408: "timed out", 429: "throttled" };
+const WORDS = { 401: "no access", 403: "no access", 404: "not found", 408: "timed out" };
 
 /** What is said of a journal entry's end, and its kind: good, waiting (try again) or bad. */
 export function ending(entry) {

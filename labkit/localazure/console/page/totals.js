@@ -20,7 +20,8 @@ export function showTotals({ usage, last_minute: minute }, firing) {
 }
 
 function createTile([name]) {
-  return el("div", { className: "tile" }, el("h2", {}, name), el("p", { className: "large" }), el("p", { className: "muted" }));
+  return el("div", { className: "tile" },
+    el("h2", {}, name), el("p", { className: "large" }), el("p", { className: "muted" }));
 }
 
 function updateTile(element, [, value, more]) {
