@@ -1,6 +1,6 @@
 """Chat completions, from a request's body to the answer."""
 
-from labkit.localazure.inference import chat_reply, serving
+from labkit.localazure.inference import chat_reply, delivery, serving
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.reading import reading_of
 from labkit.localazure.wire import Reply, StreamReply
@@ -9,8 +9,8 @@ from labkit.localazure.wire import Reply, StreamReply
 async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply:
     """The completion that ``body`` asks of the target; ``AzureError`` when it gets none."""
     reading = reading_of(body)
-    served = serving.serve(call, target, reading)
-    document = chat_reply.stamped(served.outcome.document, call.id, call.entry.at_s)
+    outcome, latency, headers = serving.serve(call, target, reading)
+    document = chat_reply.stamped(outcome.document, call.id, call.entry.at_s)
     if reading.asked.stream:
-        return await serving.streamed(call, served, document)
-    return await serving.plain(call, served, document)
+        return await delivery.streamed(call, latency, headers, document)
+    return await delivery.plain(call, latency, headers, document)

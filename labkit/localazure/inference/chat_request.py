@@ -10,6 +10,7 @@ from labkit.localazure.inference.parameters import (
     Reader,
     invalid,
     missing,
+    not_simulated,
     unsupported_parameter,
     unsupported_value,
 )
@@ -53,9 +54,7 @@ def read(body: Body) -> ChatRequest:
         raise missing("messages")
     stream = fields.get("stream", False)
     options = fields.get("stream_options")
-    if options is not None and not stream:
-        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        raise invalid("invalid_parameter_combination", message, "stream_options")
+    parameters.check_stream_options(fields)
     include_usage = options is not None and options.get("include_usage", False)
     asked = fields["messages"]
     settings, said = _settings(fields), last_user_text(asked)
@@ -158,19 +157,6 @@ def _check_reasoning(fields: Mapping[str, Any], model: Model) -> None:
             raise unsupported_parameter(name)
 
 
-def _not_simulated(*harmless: object) -> Reader:
-    """A reader of what the real service can do and a simulated model cannot; ``harmless`` values ask for nothing."""
-
-    def read(name: str, value: Any) -> Any:
-        if value in harmless:
-            return value
-        supported = ", ".join(sorted(_HEEDED))
-        message = f"'{name}' is not supported by the local Azure yet. Supported parameters are: {supported}."
-        raise invalid("unsupported_parameter", message, name)
-
-    return read
-
-
 def _stream_options(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise parameters.wrong_type(name, "an object", value)
@@ -218,9 +204,9 @@ _READERS: Mapping[str, Reader] = {
     "safety_identifier": parameters.text,
     "prompt_cache_key": parameters.text,
     "prompt_cache_retention": parameters.text,
-    "modalities": _not_simulated(["text"]),
-    "audio": _not_simulated(),
-    "prediction": _not_simulated(),
-    "web_search_options": _not_simulated(),
-    "data_sources": _not_simulated(),
+    "modalities": not_simulated(_HEEDED, ["text"]),
+    "audio": not_simulated(_HEEDED),
+    "prediction": not_simulated(_HEEDED),
+    "web_search_options": not_simulated(_HEEDED),
+    "data_sources": not_simulated(_HEEDED),
 }

@@ -23,20 +23,28 @@ async def plain(call: Call, latency: Latency, headers: Headers, body: bytes) -> 
     return Reply(200, body, headers)
 
 
-async def streamed(call: Call, latency: Latency, headers: Headers, stream: bytes) -> Reply | StreamReply:
-    """The server-sent events of ``stream``, with ``headers``, at the pace of ``latency``; the first of them at once."""
+async def streamed(
+    call: Call, latency: Latency, headers: Headers, stream: bytes, *, at_once: int = 1
+) -> Reply | StreamReply:
+    """The server-sent events of ``stream``, with ``headers``, at the pace of ``latency``; the first ``at_once`` of them
+    come together, before any time has passed.
+    """
     headers = (EVENT_STREAM, *headers)
     azure = call.azure
     if call.met is not None:
-        return await _disturbed_stream(call, call.met, headers, _events(stream))
+        return await _disturbed_stream(call, call.met, headers, _events(stream, at_once))
     if azure.latency_scale <= 0:  # nothing to wait for: one piece costs a fraction of a hundred
         return Reply(200, stream, headers)
-    return StreamReply(call.timed(paced(_events(stream), latency, azure.latency_scale, azure.clock)), 200, headers)
+    return StreamReply(
+        call.timed(paced(_events(stream, at_once), latency, azure.latency_scale, azure.clock)), 200, headers
+    )
 
 
-def _events(stream: bytes) -> list[bytes]:
-    """The events of a stream: a blank line ends each, and none is inside of one."""
-    return [event + _END for event in stream.split(_END)[:-1]]
+def _events(stream: bytes, at_once: int) -> list[bytes]:
+    """The events of a stream, the first ``at_once`` as one: a blank line ends each, and none is inside of one."""
+    events = [event + _END for event in stream.split(_END)[:-1]]
+    events[:at_once] = [b"".join(events[:at_once])]
+    return events
 
 
 async def _disturbed(call: Call, met: Disturbance, headers: Headers, body: bytes) -> Reply | StreamReply:

@@ -163,6 +163,30 @@ def anything(name: str, value: Any) -> Any:
     return value
 
 
+def not_simulated(heeded: Collection[str], *harmless: object) -> Reader:
+    """A reader of what the real service can do and the local Azure cannot; ``harmless`` values ask for nothing.
+
+    The refusal names what it can do: ``heeded``.
+    """
+
+    def read(name: str, value: Any) -> Any:
+        if value in harmless:
+            return value
+        message = (
+            f"'{name}' is not supported by the local Azure. Supported parameters are: {', '.join(sorted(heeded))}."
+        )
+        raise invalid("unsupported_parameter", message, name)
+
+    return read
+
+
+def check_stream_options(fields: Body) -> None:
+    """``AzureError`` 400 for options of a stream where none is asked for."""
+    if "stream_options" in fields and not fields.get("stream"):
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise invalid("invalid_parameter_combination", message, "stream_options")
+
+
 def one_of(*allowed: str) -> Reader:
     """A reader of the ``allowed`` strings."""
 

@@ -1,14 +1,13 @@
-"""From a well-formed request to its answer on the wire: the same way for chat completions and for responses."""
+"""From a well-formed request to what it gets: the same way for chat completions and for responses."""
 
 from typing import NamedTuple
 
 from labkit.localazure.errors import Headers
-from labkit.localazure.inference import chat_request, delivery, refusals
+from labkit.localazure.inference import chat_request, refusals
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.contentfilter import SAFE
 from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.reading import Judged, Outcome, Reading
-from labkit.localazure.wire import Reply, StreamReply
 
 
 class Served(NamedTuple):
@@ -52,13 +51,3 @@ def _discounted(call: Call, target: Target, reading: Reading, judged: Judged, ou
     known = cache.take(target.deployment.id, judged.beginnings, call.entry.at_s, long=long)
     call.entry.cached_tokens = min(known, judged.prompt.tokens)
     return reading.with_cached_tokens(outcome, call.entry.cached_tokens) if known else outcome
-
-
-async def plain(call: Call, served: Served, body: bytes) -> Reply | StreamReply:
-    """``body`` as JSON, after the simulated time."""
-    return await delivery.plain(call, served.latency, served.headers, body)
-
-
-async def streamed(call: Call, served: Served, events: bytes) -> Reply | StreamReply:
-    """The server-sent ``events`` at the model's pace, the first of them at once."""
-    return await delivery.streamed(call, served.latency, served.headers, events)

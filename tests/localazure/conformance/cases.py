@@ -10,11 +10,12 @@ from tests.localazure.asking import Asker, account_of
 from tests.localazure.conformance.sent import MANAGEMENT, Sent
 from tests.localazure.conftest import Answer, Caller
 
-# A public issue or pull request with the month it was written; a published document with the day it was read; what was
-# measured with a real client; or, where nothing was found, what was chosen here and why.
+# A public issue or pull request with the month it was written; a published document, or a file of a public repository,
+# with the day it was read; what was measured with a real client; or, where nothing was found, what was chosen here.
 SOURCE = re.compile(
     r"[\w.-]+/[\w.-]+#\d+ \(20\d\d-\d\d\)(; .+)?"
     r"|(Microsoft Learn|OpenAI API reference|RFC \d+|azure-resource-manager-rpc)\b.*, read 20\d\d-\d\d-\d\d"
+    r"|[\w.-]+/[\w.-]+, \S+, read 20\d\d-\d\d-\d\d"
     r"|measured with .+, 20\d\d-\d\d"
     r"|ours: .+"
 )

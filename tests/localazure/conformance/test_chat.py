@@ -1,17 +1,24 @@
 """The inference face: what chat completions and embeddings refuse."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from labkit.localazure.inference.contentfilter import CATEGORIES
-from tests.localazure.asking import BIG, EMBEDDING, REASONING, SAFE, SMALL, VERSION, deploy
+from tests.localazure.asking import BIG, EMBEDDING, OMNI, REASONING, SAFE, SMALL, VERSION, deploy
 from tests.localazure.conformance.cases import Case, check, error, invalid, text
 from tests.localazure.conformance.sent import VERDICTS, Sent, chat, embed
 from tests.localazure.conftest import Caller
 
 REFERENCE = "OpenAI API reference, create chat completion, read 2026-11-22"
 REASONING_RULES = "Microsoft Learn, how-to/reasoning, read 2026-11-22"
+
+
+def picture(url: str) -> dict[str, Any]:
+    """A message that shows a picture."""
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+
 
 OPERATIONS = (
     Case(
@@ -273,8 +280,31 @@ BODIES = (
         invalid("invalid_parameter_combination", "stream_options", r"only allowed when 'stream' is enabled\.$"),
     ),
     Case(
+        "schema of a function that cannot be",
+        chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]),
+        400,
+        "ours: see schema_rules for the words, which differ from rule to rule",
+        invalid("invalid_function_parameters", "tools[0].function.parameters", r"^Invalid schema for function 'f': "),
+    ),
+    Case(
+        "picture on the web",
+        chat([picture("https://example.com/a.png")], OMNI),
+        400,
+        "riverscuomo/cuomputer#95 (2025-05)",
+        invalid("invalid_image_url", None, r"^Timeout while downloading https://example\.com/a\.png\."),
+    ),
+    Case(
+        "picture that is none",
+        chat([picture("data:image/png;base64,AAAA")], OMNI),
+        400,
+        "CosmosShadow/gptpdf#6 (2024-06)",
+        invalid(
+            "sanitizer_server_error", None, r"^You uploaded an unsupported image\. Please make sure your image is b"
+        ),
+    ),
+    Case(
         "picture for a model that cannot see",
-        chat([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}], SMALL),
+        chat([picture("https://x")], SMALL),
         400,
         REFERENCE,
         invalid("invalid_value", "messages[0].content[0].type", r"image_url is only supported by certain models\.$"),

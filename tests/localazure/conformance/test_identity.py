@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.localazure.conformance.cases import Case, check, text
+from tests.localazure.conformance.cases import Case, answer_to, check, text
 from tests.localazure.conformance.sent import Sent
 from tests.localazure.conftest import Caller
 
@@ -92,3 +92,10 @@ CASES = (
 def test_answer_is_the_services(case: Case, call: Caller) -> None:
     """Status and body are those that the source shows."""
     check(case, call)
+
+
+def test_machines_protocol_is_not_for_a_class(call: Caller) -> None:
+    """A server that is shared has no machine to speak for: the refusal is ours."""
+    call.azure.identity.has_imds = False
+    answer = answer_to(Case("shared", machine(), 403, ""), call)
+    assert (answer.status, answer.json["error"]) == (403, "forbidden")

@@ -15,7 +15,6 @@ RPC = "azure-resource-manager-rpc v1.0, common-api-details, read 2026-11-22"
 ACCOUNTS = "Microsoft.CognitiveServices/accounts"
 DEPLOYMENTS = f"{ACCOUNTS}/{ACCOUNT}/deployments"
 PROVIDER = f"/subscriptions/{SUBSCRIPTION_ID}/providers/Microsoft.CognitiveServices"
-BUDGET = "/providers/Microsoft.Consumption/budgets/lab"
 CHALLENGE = {"www-authenticate": text(r'^Bearer authorization_uri="https://.+", error="invalid_token"$')}
 # Of a model that has its whole quota left.
 SMALL = deployment("gpt-4.1", "2025-04-14")
@@ -316,16 +315,6 @@ COGNITIVE_SERVICES = (
     ),
 )
 
-CONSUMPTION = (
-    Case(
-        "budget that was changed since",
-        arm("PUT", f"{GROUP_ID}{BUDGET}", {"eTag": "old", "properties": {}}),
-        400,
-        "ours: the wording; the API's own code is the status",
-        error("400", r"\.$"),
-    ),
-)
-
 HEADERS = (
     Case(
         "deployment under way",
@@ -350,7 +339,7 @@ HEADERS = (
     Case("id of a refused request", arm("GET", f"{ACCOUNTS}/nope"), 404, RPC, headers={"x-ms-request-id": UUID}),
 )
 
-CASES: tuple[Case, ...] = (*REQUESTS, *RESOURCES, *COGNITIVE_SERVICES, *CONSUMPTION, *HEADERS)
+CASES: tuple[Case, ...] = (*REQUESTS, *RESOURCES, *COGNITIVE_SERVICES, *HEADERS)
 
 
 def _numbered(azure: Azure, number: int) -> Any:

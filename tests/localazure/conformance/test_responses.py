@@ -160,6 +160,24 @@ CASES = (
         invalid("missing_required_parameter", "tools[0].name", r"^Missing required parameter: 'tools\[0\]\.name'\.$"),
     ),
     Case(
+        "JSON that no message speaks of",
+        respond("Hello", instructions="Answer in JSON.", text={"format": {"type": "json_object"}}),
+        400,
+        "pydantic/pydantic-ai, models/openai.py, read 2026-11-25",
+        invalid(
+            None,
+            "input",
+            r"^Response input messages must contain the word 'json' in some form to use 'text\.format' of type",
+        ),
+    ),
+    Case(
+        "schema that cannot be",
+        respond(text={"format": {"type": "json_schema", "name": "x", "strict": True, "schema": {"type": "object"}}}),
+        400,
+        "ours: code and parameter as several public clients handle them; the words are those of chat completions",
+        invalid("invalid_json_schema", "text.format.schema", r"^Invalid schema for response_format 'x': "),
+    ),
+    Case(
         "effort of a model that does not reason",
         respond(reasoning={"effort": "low"}),
         400,

@@ -9,13 +9,17 @@ from tests.localazure.conformance import (
     test_chat,
     test_identity,
     test_management,
+    test_monitoring,
     test_responses,
     test_telemetry,
     test_throttling,
 )
 from tests.localazure.conformance.cases import SOURCE, Case
 
-FACES = (test_callers, test_chat, test_throttling, test_responses, test_identity, test_management, test_telemetry)
+FACES = (
+    *(test_callers, test_chat, test_throttling, test_responses),
+    *(test_identity, test_management, test_telemetry, test_monitoring),
+)
 CASES = [pytest.param(case, id=case.name) for face in FACES for case in face.CASES]
 
 

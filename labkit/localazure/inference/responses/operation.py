@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from labkit.catalog import Model
-from labkit.localazure.inference import chat_request, parameters, serving
+from labkit.localazure.inference import chat_request, delivery, parameters, serving
 from labkit.localazure.inference.call import Call, Target
 from labkit.localazure.inference.chat_request import ChatRequest
 from labkit.localazure.inference.reading import Reading
@@ -34,13 +34,14 @@ async def answer(call: Call, target: Target, body: bytes) -> Reply | StreamReply
     said = [item for turn in earlier for item in turn.items]
     placed = conversation.messages(fields.get("instructions"), said, given)
     with wording.reworded(placed):
-        served = serving.serve(call, target, Reading(_asked(fields, placed, target.model)))
+        outcome, latency, headers = serving.serve(call, target, Reading(_asked(fields, placed, target.model)))
     id = f"resp_{call.id.replace('-', '')}"
-    made = Made(id, call.entry.at_s, fields, served.outcome.exchange)
+    made = Made(id, call.entry.at_s, fields, outcome.exchange)
     done = _kept(call, target, made, earlier, given)
     if fields.get("stream"):
-        return await serving.streamed(call, served, b"".join(events.events(made, done)))
-    return await serving.plain(call, served, orjson.dumps(done))
+        stream = events.stream(made, done)
+        return await delivery.streamed(call, latency, headers, stream, at_once=events.before_tokens(made))
+    return await delivery.plain(call, latency, headers, orjson.dumps(done))
 
 
 def _earlier(call: Call, target: Target, fields: Document) -> tuple[Turn, ...]:

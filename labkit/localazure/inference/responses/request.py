@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labkit.localazure.inference import parameters
-from labkit.localazure.inference.parameters import Body, Reader, invalid, missing, one_of
+from labkit.localazure.inference.parameters import Body, Reader, invalid, missing, not_simulated, one_of
 from labkit.localazure.inference.responses import items, tools
 from labkit.localazure.inference.responses.conversation import Placed
 from labkit.localazure.inference.simulation import EFFORTS
@@ -51,9 +51,7 @@ def read(body: Body) -> dict[str, Any]:
     if (choice == "required" or isinstance(choice, dict)) and not fields.get("tools"):
         message = "Tool choice 'required' must be specified with 'tools' parameter."
         raise invalid("invalid_value", message, "tool_choice")
-    if "stream_options" in fields and not fields.get("stream"):
-        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        raise invalid("invalid_parameter_combination", message, "stream_options")
+    parameters.check_stream_options(fields)
     return fields
 
 
@@ -182,19 +180,6 @@ def _moved(name: str, value: Any) -> Any:
     raise invalid("unsupported_parameter", f"{message} Try again with the new parameter.", name)
 
 
-def _not_simulated(*harmless: object) -> Reader:
-    """A reader of what the real service can do and the local Azure cannot; ``harmless`` values ask for nothing."""
-
-    def read(name: str, value: Any) -> Any:
-        if value in harmless:
-            return value
-        supported = ", ".join(sorted(_HEEDED))
-        message = f"'{name}' is not supported by the local Azure. Supported parameters are: {supported}."
-        raise invalid("unsupported_parameter", message, name)
-
-    return read
-
-
 # What a simulated model, or the memory of the service, takes into account.
 _HEEDED: Mapping[str, Reader] = {
     "input": items.read,
@@ -226,10 +211,10 @@ _READERS: Mapping[str, Reader] = {
     "prompt_cache_key": parameters.text,
     "prompt_cache_retention": parameters.text,
     "max_tool_calls": parameters.integer(1),
-    "background": _not_simulated(False),
-    "conversation": _not_simulated(),
-    "context_management": _not_simulated([]),
-    "moderation": _not_simulated(),
-    "prompt": _not_simulated(),
+    "background": not_simulated(_HEEDED, False),
+    "conversation": not_simulated(_HEEDED),
+    "context_management": not_simulated(_HEEDED, []),
+    "moderation": not_simulated(_HEEDED),
+    "prompt": not_simulated(_HEEDED),
     **dict.fromkeys(_MOVED, _moved),
 }
