@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from labkit.localazure import durations
 from labkit.localazure.monitor.alerts import Source
 from labkit.localazure.resources import Document, Resource
+from labkit.localazure.timespan import duration_s
 
 METRIC_TYPE = "microsoft.insights/metricalerts"
 LOG_TYPE = "microsoft.insights/scheduledqueryrules"
@@ -51,7 +51,7 @@ def read(resource: Resource) -> Rule | None:
     if type not in (METRIC_TYPE, LOG_TYPE) or resource.properties.get("enabled") is False:
         return None
     stored = resource.properties
-    frequency_s = durations.seconds(stored["evaluationFrequency"])
+    frequency_s = _seconds(stored["evaluationFrequency"])
     groups, own = _metric_actions(stored) if type == METRIC_TYPE else _log_actions(stored)
     return Rule(
         id=resource.id.lower(),
@@ -60,15 +60,20 @@ def read(resource: Resource) -> Rule | None:
         stored=stored,
         scopes=tuple(stored["scopes"]),
         frequency_s=frequency_s,
-        window_s=durations.seconds(stored["windowSize"]),
+        window_s=_seconds(stored["windowSize"]),
         auto_mitigate=stored["autoMitigate"],
         resolve_after=3 if type == METRIC_TYPE else _log_resolve_after(stored, frequency_s),
         group_ids=groups,
         properties=own,
-        mute_s=durations.seconds(stored.get("muteActionsDuration")),
+        mute_s=_seconds(stored.get("muteActionsDuration")),
         created_at_s=resource.created_at_s,
         changed_at_s=resource.changed_at_s,
     )
+
+
+def _seconds(stored: str | None) -> int:
+    """A stored duration; 0 when the rule has none."""
+    return int(duration_s(stored)) if stored else 0
 
 
 def _source(resource: Resource, type: str) -> Source:
@@ -109,7 +114,7 @@ def _log_resolve_after(stored: Document, frequency_s: int) -> int:
     minute, after three periods up to 15 minutes, two up to 11 hours, then one: Microsoft Learn, alerts-overview
     (2025-05-08), read 2026-11-25.
     """
-    own_s = durations.seconds((stored.get("resolveConfiguration") or {}).get("timeToResolve"))
+    own_s = _seconds((stored.get("resolveConfiguration") or {}).get("timeToResolve"))
     if own_s:
         return ceil(own_s / frequency_s)
     if frequency_s < 300:

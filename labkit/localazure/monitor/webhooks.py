@@ -25,7 +25,7 @@ _WAITING = 500
 _ENDPOINTS = 1_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Message:
     """A body on its way to ``url``; ``due_s`` is when the next attempt may be made."""
 
@@ -145,6 +145,9 @@ class Webhooks:
         message.notification.detail = f"{problem} Tried again after {delay_s} s."
         with self._changed:
             self._retries.append(message)
+            oldest = self._retries.pop(0) if len(self._retries) > _WAITING else None
+        if oldest is not None:
+            _finish(oldest, "failed", f"More than {_WAITING} messages wait to be tried again.", self._now())
 
     def _leave_alone(self, endpoint: str) -> None:
         with self._changed:

@@ -1,6 +1,6 @@
 """What metric alerts and log search alerts check alike in a rule."""
 
-from labkit.localazure import durations
+from labkit.localazure import timespan
 from labkit.localazure.management.providers.base import Draft, bad_request, number, objects, text
 from labkit.localazure.resources import Document
 
@@ -19,11 +19,19 @@ def severity(properties: Document) -> int:
 
 def duration_s(properties: Document, name: str, allowed_s: tuple[int, ...]) -> int:
     """The duration in the property ``name`` in seconds; 400 when it is not one of ``allowed_s``."""
-    given_s = durations.seconds(properties.get(name))
+    given_s = lasting_s(properties.get(name))
     if given_s not in allowed_s:
-        choices = ", ".join(durations.written(allowed) for allowed in allowed_s)
+        choices = ", ".join(timespan.iso_duration(allowed) for allowed in allowed_s)
         raise bad_request(f"The {name} '{properties.get(name)}' is invalid. Supported values: {choices}.")
     return given_s
+
+
+def lasting_s(given: object) -> int:
+    """The duration ``given`` in whole seconds; 0 when it is none."""
+    try:
+        return int(timespan.duration_s(given)) if isinstance(given, str) else 0
+    except ValueError:
+        return 0
 
 
 def one_of(condition: Document, field: str, allowed: tuple[str, ...]) -> None:

@@ -8,7 +8,6 @@ models, and what terraform-provider-azurerm checks (monitor_scheduled_query_rule
 import re
 from typing import TYPE_CHECKING
 
-from labkit.localazure import durations
 from labkit.localazure.management.providers.base import (
     Draft,
     ResourceType,
@@ -25,6 +24,7 @@ from labkit.localazure.management.providers.criteria import (
     check_group,
     check_periods,
     duration_s,
+    lasting_s,
     one_of,
     severity,
 )
@@ -95,7 +95,7 @@ def _optional_durations(given: Document, frequency_s: int, *, auto_mitigate: boo
         raise bad_request("overrideQueryTimeRange is not supported here: a query sees the rule's windows.")
     resolve = given.get("resolveConfiguration")
     if isinstance(resolve, dict) and resolve.get("timeToResolve"):
-        if durations.seconds(resolve["timeToResolve"]) < frequency_s:
+        if lasting_s(resolve["timeToResolve"]) < frequency_s:
             raise bad_request("resolveConfiguration's timeToResolve is a duration of at least the evaluationFrequency.")
         found["resolveConfiguration"] = resolve
     return found
