@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.localazure.costs.budgets import Budgets
 from labkit.localazure.errors import AzureError
-from labkit.localazure.monitor import log_rules, metric_rules, rules, schedule
+from labkit.localazure.monitor import log_rules, metric_rules, metric_values, rules, schedule
 from labkit.localazure.monitor.alerts import RETENTION_S, Alerts, Modification
 from labkit.localazure.monitor.conditions import SERIES_LIMIT, Dimensions, Finding
 from labkit.localazure.monitor.notifier import Notifier
@@ -90,6 +90,17 @@ class Monitor:
     def errors(self) -> dict[str, str]:
         """The rules whose last evaluation failed, by the rule's id, and why."""
         return {id: state.error for id, state in tuple(self._states.items()) if state.error}
+
+    # -- what a metric alert may ask for, for the control plane ----------------------------------------------------
+
+    def metric_names(self, resource_id: str, namespace: str) -> list[str]:
+        """The metrics that the resource has; in the namespace of custom metrics those that were sent."""
+        return metric_values.names(self._azure, resource_id, namespace)
+
+    def check_metric(self, resource_id: str, condition: dict[str, Any]) -> None:
+        """``AzureError`` 400 when the condition names a namespace or a dimension that the resource does not have."""
+        at_s = self._azure.clock.now()
+        metric_values.windows(self._azure, resource_id, condition, end_s=at_s, window_s=60, count=1)
 
     # -- rules --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from labkit.localazure.clock import iso
-from labkit.localazure.management.providers import metrics
 from labkit.localazure.management.providers.base import Draft, ResourceType, bad_request, number, objects, tags, text
 from labkit.localazure.management.providers.criteria import (
     check_dimensions,
@@ -31,6 +30,7 @@ _DYNAMIC_OPERATORS = ("GreaterThan", "LessThan", "GreaterOrLessThan")
 _SINGLE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 _MULTIPLE = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
 _CRITERIA_LIMIT = 5
+_SCOPES = 100  # ours: every one is looked at in every evaluation
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -73,6 +73,8 @@ def _scopes(draft: Draft) -> list[str]:
     if not isinstance(scopes, list) or not scopes or not all(text(scope).startswith("/") for scope in scopes):
         # Azure/bicep-registry-modules#2449 (2023-06).
         raise bad_request("Alert scope is invalid. It is a list of at least one resource id.")
+    if len(scopes) > _SCOPES:
+        raise bad_request(f"The alert has {len(scopes)} scopes. It takes up to {_SCOPES}.")
     for scope in scopes:
         if draft.azure.resources.get(scope) is None:
             # hashicorp/terraform#26547 (2020-10) shows this code with a 400.
@@ -145,19 +147,22 @@ def _check_moment(given: object) -> None:
 
 
 def _check_metric(draft: Draft, condition: Document, scopes: list[str]) -> None:
+    """Refuse a metric or a dimension that the resource does not have; a custom metric once it has been sent."""
+    if condition.get("metricNamespace") is not None and not text(condition["metricNamespace"]):
+        raise bad_request(f"The metricNamespace '{condition['metricNamespace']}' is invalid. It is a text.")
     if condition.get("skipMetricValidation") is True:
         return  # for custom metrics that have not been sent yet
     resource = draft.azure.resources.get(scopes[0])
-    if resource is None or metrics.has(resource.type, condition["metricName"]):
-        return
-    known = ", ".join(metrics.KNOWN.get(resource.type.lower(), ()))
-    # Names are checked against the metric definitions, and skipMetricValidation turns that off: Microsoft Learn,
-    # alerts-troubleshoot-metric (2024-02-28), read 2026-11-22. The wording is ours.
-    raise bad_request(
-        f"Couldn't find a metric named {condition['metricName']}. Make sure the name is correct, or set "
-        "skipMetricValidation for a custom metric that hasn't been emitted yet. "
-        f"{resource.type} has: {known or 'none'}."
-    )
+    known = draft.azure.monitor.metric_names(scopes[0], text(condition.get("metricNamespace")))
+    if condition["metricName"].lower() not in {name.lower() for name in known}:
+        # Names are checked against the metric definitions, and skipMetricValidation turns that off: Microsoft Learn,
+        # alerts-troubleshoot-metric (2024-02-28), read 2026-11-22. The wording is ours.
+        raise bad_request(
+            f"Couldn't find a metric named {condition['metricName']}. Make sure the name is correct, or set "
+            "skipMetricValidation for a custom metric that hasn't been emitted yet. "
+            f"{resource.type if resource is not None else scopes[0]} has: {', '.join(known) or 'none'}."
+        )
+    draft.azure.monitor.check_metric(scopes[0], condition)
 
 
 def _actions(draft: Draft) -> list[Document]:
