@@ -84,12 +84,12 @@ def test_operators(
     arm: Arm, clock: ManualClock, metrics: Metrics, history: History, operator: str, fires: list[float]
 ) -> None:
     """Each compares the window's value with the threshold, which may come as text."""
-    dims = {value: (("D", str(value)),) for value in (2.0, 3.0, 4.0)}
+    dims = {value: (("ModelDeploymentName", str(value)),) for value in (2.0, 3.0, 4.0)}
     metrics.values = {key: value for value, key in dims.items()}
-    wanted = [{"name": "D", "operator": "Include", "values": ["*"]}]
+    wanted = [{"name": "ModelDeploymentName", "operator": "Include", "values": ["*"]}]
     arm("PUT", RULE, metric_alert(condition(operator=operator, threshold="3", dimensions=wanted)))
     clock.advance(60)
-    assert sorted(float(alert["dimensions"]["D"]) for alert in history()["alerts"]) == fires
+    assert sorted(float(alert["dimensions"]["ModelDeploymentName"]) for alert in history()["alerts"]) == fires
 
 
 def test_each_dimension_value_has_its_own_alert(
@@ -115,20 +115,20 @@ def test_each_dimension_value_has_its_own_alert(
 
 def test_all_conditions_must_hold(arm: Arm, clock: ManualClock, metrics: Metrics, history: History) -> None:
     """For the same dimension values, where both have them."""
-    wanted = [{"name": "D", "operator": "Include", "values": ["*"]}]
+    wanted = [{"name": "ModelDeploymentName", "operator": "Include", "values": ["*"]}]
     slow, many = (
         condition("slow", dimensions=wanted),
         condition("many", metricName="AzureOpenAIRequests", timeAggregation="Total", dimensions=wanted),
     )
     arm("PUT", RULE, metric_alert(slow, many))
-    a, b = (("D", "a"),), (("D", "b"),)
+    a, b = (("ModelDeploymentName", "a"),), (("ModelDeploymentName", "b"),)
     metrics.of_metric = {
         "AzureOpenAITimeToResponse": {a: 5.0, b: 5.0},
         "AzureOpenAIRequests": {a: 1.0, b: 10.0},
     }
     clock.advance(60)
     (alert,) = history()["alerts"]
-    assert alert["dimensions"] == {"D": "b"}
+    assert alert["dimensions"] == {"ModelDeploymentName": "b"}
     assert [entry["metricValue"] for entry in alert["context"]["condition"]["allOf"]] == [5.0, 10.0]
     metrics.of_metric["AzureOpenAIRequests"] = {}
     clock.advance(180)
@@ -245,10 +245,10 @@ def test_failing_evaluation_is_shown_and_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"dimensions": [{"name": "D", "operator": "Like", "values": ["*"]}]}, "Include or Exclude"),
-        ({"dimensions": [{"name": "D", "operator": "Include", "values": []}]}, "1 to 100 texts"),
-        ({"dimensions": [{"name": "D", "operator": "Include", "values": [1]}]}, "texts in values"),
-        ({"dimensions": [{"name": "D", "operator": "Include", "values": ["*"]}] * 11}, "up to 10"),
+        ({"dimensions": [{"name": "ModelDeploymentName", "operator": "Like", "values": ["*"]}]}, "Include or Exclude"),
+        ({"dimensions": [{"name": "ModelDeploymentName", "operator": "Include", "values": []}]}, "1 to 100 texts"),
+        ({"dimensions": [{"name": "ModelDeploymentName", "operator": "Include", "values": [1]}]}, "texts in values"),
+        ({"dimensions": [{"name": "ModelDeploymentName", "operator": "Include", "values": ["*"]}] * 11}, "up to 10"),
     ],
 )
 def test_impossible_conditions_are_refused(arm: Arm, change: dict[str, Any], said: str) -> None:
@@ -286,7 +286,7 @@ def test_alerts_survive_a_state_file(
 ) -> None:
     """What one local Azure dumps another loads, as JSON: a standing alert does not fire again and is resolved."""
     arm("PUT", RULE, metric_alert())
-    metrics.values = {(("D", "a"),): 4.0}
+    metrics.values = {(("ModelDeploymentName", "a"),): 4.0}
     clock.advance(60)
     before = history()
     dumped = json.loads(json.dumps(call.azure.monitor.dump()))
