@@ -1,5 +1,6 @@
 """The control plane: what Azure Resource Manager checks in every request, and where it sends it."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,8 @@ async def _resource(azure: "Azure", request: Request, found: Target, kind: Resou
         raise method_not_allowed(request.method, request.path)
     body = parse_object(await request.body(_BODY_LIMIT), invalid_content("a JSON object was expected."))
     request.model = _model_named(body)
+    if kind.evaluated:  # which may run a query to see whether it can
+        return await asyncio.to_thread(documents.write, azure, request, found, kind, body)
     return documents.write(azure, request, found, kind, body)
 
 

@@ -23,7 +23,7 @@ from labkit.localazure.monitor.conditions import (
     shown,
 )
 from labkit.localazure.monitor.rules import Rule
-from labkit.localazure.resources import GROUP_ID, SUBSCRIPTION_ID
+from labkit.localazure.telemetry import scopes
 from labkit.localazure.telemetry.kqlerrors import QueryError, QueryLimitError
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from labkit.localazure.telemetry.queries import QueryResult
 
 _COMPONENTS = "microsoft.insights/components"
-_WIDE_SCOPES = (f"/subscriptions/{SUBSCRIPTION_ID}", GROUP_ID.lower())
 _VALUE_CHARACTERS = 500
 # The window ends before the moment of the evaluation; a query's bounds are both included.
 _MICROSECOND_S = 1e-6
+# Rules are evaluated again and again: a query that takes longer is one for a person to wait for.
+_QUERY_LIMIT_S = 5.0
 
 
 class _Split(NamedTuple):
@@ -45,9 +46,8 @@ class _Split(NamedTuple):
 
 
 def is_scope(azure: "Azure", id: str) -> bool:
-    """True for what a rule can watch: a component that exists, the resource group, the subscription."""
-    resource = azure.resources.get(id)
-    return id.lower().rstrip("/") in _WIDE_SCOPES or (resource is not None and resource.type.lower() == _COMPONENTS)
+    """True for what a rule can watch: a component, a workspace, or a resource group or subscription with components."""
+    return scopes.resource(azure, id) is not None
 
 
 def check(azure: "Azure", scope: str, condition: Document) -> None:
@@ -154,9 +154,19 @@ def _query(
     The service packs the query engine's own error, as JSON text, into the message: Azure/azure-cli-extensions#3002
     (2021-02), CDCgov/prime-reportstream#11773 (2023-10).
     """
-    component = None if scope.lower().rstrip("/") in _WIDE_SCOPES else scope
+    asked = scopes.resource(azure, scope)
+    if asked is None:
+        raise AzureError(400, "ResourceNotFound", f"The resource '{scope}' in the alert's scopes was not found.")
     try:
-        return azure.telemetry.query(kql, component=component, start_s=start_s, end_s=end_s, now_s=now_s)
+        return azure.telemetry.query(
+            kql,
+            component=asked.components,
+            workspace=asked.workspace,
+            start_s=start_s,
+            end_s=end_s,
+            now_s=now_s,
+            limit_s=_QUERY_LIMIT_S,
+        )
     except QueryError as wrong:
         error = {"message": "The request had some invalid properties", "code": "BadArgumentError"}
         packed = orjson.dumps({"error": {**error, "innererror": wrong.inner()}}, option=orjson.OPT_INDENT_2).decode()

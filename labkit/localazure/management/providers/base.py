@@ -73,7 +73,7 @@ class ResourceType:
     A type that ``provisions`` is created in the background. ``group_only`` types live in a resource group; others at
     any scope, and are listed at exactly that scope. Names match ``name_pattern``, which ``name_rule`` says in words.
     ``etag_name`` is how the type spells its etag, if it has one. Before an ``evaluated`` type is read or written,
-    everything that is due on the clock is evaluated.
+    everything that is due on the clock is evaluated; it is written outside the event loop.
     """
 
     name: str

@@ -107,8 +107,8 @@ def _scopes(draft: Draft) -> list[str]:
         raise bad_request("The scopes of a log search alert are a list of exactly one resource id.")
     if not log_rules.is_scope(draft.azure, scopes[0]):
         raise bad_request(
-            f"The resource '{scopes[0]}' in the alert's scopes was not found. It is an Application Insights component "
-            "or a resource group or subscription that has some.",
+            f"The resource '{scopes[0]}' in the alert's scopes was not found. It is an Application Insights component, "
+            "a workspace, or a resource group or subscription that has components.",
             "ResourceNotFound",
         )
     return scopes
