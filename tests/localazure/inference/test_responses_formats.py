@@ -145,3 +145,11 @@ def test_cached_prompt_is_shown_and_journaled(ask: Asker) -> None:
     assert second["usage"]["input_tokens_details"]["cached_tokens"] >= 1_024
     entry = ask.azure.journal.after()[-1]
     assert entry.cached_tokens == second["usage"]["input_tokens_details"]["cached_tokens"]
+
+
+def test_prompt_cache_can_be_kept_for_a_day(ask: Asker) -> None:
+    """As for chat completions, when the request says so."""
+    said: dict[str, Any] = {"said": "word " * 2_000, "temperature": 0, "prompt_cache_retention": "24h"}
+    ask.respond(**said)
+    ask.azure.clock.advance(3_600)  # type: ignore[attr-defined]
+    assert ask.respond(**said).json["usage"]["input_tokens_details"]["cached_tokens"] >= 1_024

@@ -174,6 +174,8 @@ def test_account_takes_limited_space() -> None:
     for number in range(20):
         kept.put("a", stored(number, size=2**20))
     assert sum(kept.get("a", f"resp_{number}", 1.0) is not None for number in range(20)) == 7
+    assert kept.put("a", stored(20, size=5 * 2**20)) is False
+    assert kept.get("a", "resp_19", 1.0) is not None
 
 
 def test_conversation_too_large_to_keep_says_so(ask: Asker) -> None:

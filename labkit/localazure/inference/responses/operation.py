@@ -69,11 +69,12 @@ def _asked(fields: Document, placed: list[Placed], model: Model) -> ChatRequest:
 def _kept(call: Call, target: Target, made: Made, earlier: tuple[Turn, ...], given: Sequence[Item]) -> Document:
     """The body of the response. It is stored unless the request says otherwise, or the conversation is too large."""
     output = reply.output(made)
-    turns = (*earlier, store.turn(_identified(given, made), output))
-    made.fields["store"] = made.fields.get("store", True) and store.has_room(turns)
     done = reply.document(made, output)
-    if made.fields["store"]:
-        call.azure.responses.put(target.account.id, Stored(made.id, made.created_at_s, orjson.dumps(done), turns))
+    if done["store"]:
+        turns = (*earlier, store.turn(_identified(given, made), output))
+        stored = Stored(made.id, made.created_at_s, orjson.dumps(done), turns)
+        # ``made`` writes the beginning of a stream, which says the same.
+        done["store"] = made.fields["store"] = call.azure.responses.put(target.account.id, stored)
     return done
 
 

@@ -39,7 +39,7 @@ _MOVED = {
     "reasoning_effort": "reasoning.effort",
     "verbosity": "text.verbosity",
 }
-_SAME_IN_CHAT = ("temperature", "top_p", "stream", "user")
+_SAME_IN_CHAT = ("temperature", "top_p", "stream", "user", "prompt_cache_retention")
 
 
 def read(body: Body) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _KEPT_S = 30 * 24 * 3600
 # Ours: an account keeps its newest responses.
 _MOST_RESPONSES = 1_000
 _MOST_BYTES = 8 * 2**20
+_LARGEST_BYTES = _MOST_BYTES // 2
 
 
 class Turn(NamedTuple):
@@ -40,22 +41,12 @@ class Stored(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """How much of the account's space it takes; what it shares with earlier responses counts again."""
-        return len(self.body) + size_bytes(self.turns)
+        return len(self.body) + sum([turn.size_bytes for turn in self.turns])
 
 
 def turn(given: Sequence[Item], output: Sequence[Item]) -> Turn:
     """A turn with its size."""
     return Turn(tuple(given), tuple(output), len(orjson.dumps((given, output))))
-
-
-def size_bytes(turns: tuple[Turn, ...]) -> int:
-    """How much JSON the items of ``turns`` come to."""
-    return sum([turn.size_bytes for turn in turns])
-
-
-def has_room(turns: tuple[Turn, ...]) -> bool:
-    """False for a conversation so large that it is not kept."""
-    return size_bytes(turns) <= _MOST_BYTES // 2
 
 
 @dataclass(slots=True)
@@ -88,9 +79,12 @@ class ResponseStore:
     def __init__(self) -> None:
         self._shelves: dict[str, _Shelf] = {}
 
-    def put(self, account_id: str, stored: Stored) -> None:
-        """Keep a response; the oldest ones of the account make room for it."""
+    def put(self, account_id: str, stored: Stored) -> bool:
+        """Keep a response, for which the oldest ones of the account make room; False when it is too large to keep."""
+        if stored.size_bytes > _LARGEST_BYTES:
+            return False
         self._shelves.setdefault(account_id, _Shelf()).put(stored)
+        return True
 
     def get(self, account_id: str, id: str, now: float) -> Stored | None:
         """The response with ``id``; None when the account has none, or it is older than 30 days."""
