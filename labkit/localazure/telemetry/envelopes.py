@@ -38,6 +38,8 @@ _DATA_CHARACTERS = 8_192
 _MESSAGE_CHARACTERS = 32_768
 _KEY_CHARACTERS = 150
 _MAX_PROPERTIES = 200
+# Points of one metric item and exceptions of one chain; exporters send one and a few. Ours.
+_MAX_PARTS = 100
 _MAX_INT = 2**31 - 1
 # microsoft/ApplicationInsights-Java, class DurationBucketizer, read 2026-11-25.
 _BUCKETS = (
@@ -126,7 +128,7 @@ def _trace(base: Mapping[str, Any]) -> Row:
 
 def _exception(base: Mapping[str, Any]) -> Row:
     given = base.get("exceptions")
-    details = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    details = [item for item in given[:_MAX_PARTS] if isinstance(item, dict)] if isinstance(given, list) else []
     outer: Mapping[str, Any] = details[0] if details else {}
     inner: Mapping[str, Any] = details[-1] if details else {}
     return {
@@ -149,7 +151,7 @@ def _event(base: Mapping[str, Any]) -> Row:
 
 def _metrics(base: Mapping[str, Any]) -> list[tuple[str, Row]]:
     given = base.get("metrics")
-    points = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    points = [item for item in given[:_MAX_PARTS] if isinstance(item, dict)] if isinstance(given, list) else []
     shown = [point for point in points if point.get("name") not in _HIDDEN_METRICS]
     return [_counter(point) or ("customMetrics", _metric(point)) for point in shown]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from labkit.localazure.state import Azure
 
 _BODY_LIMIT = 16 * MIB
+# Far more than exporters send at once; a small body could otherwise hold millions of empty items.
+_MAX_ITEMS = 10_000
 
 
 async def answer(azure: "Azure", request: Request) -> Reply:
@@ -49,10 +51,18 @@ def _items(body: bytes) -> list[Any]:
     try:
         if body.lstrip()[:1] == b"[":
             items: list[Any] = orjson.loads(body)
-            return items
-        return [orjson.loads(line) for line in body.splitlines() if line.strip()]
+        else:
+            _check_count(body.count(b"\n"))
+            items = [orjson.loads(line) for line in body.splitlines() if line.strip()]
     except orjson.JSONDecodeError:
         raise AzureError(400, "400", "Invalid JSON: send an array of items, or one item a line.") from None
+    _check_count(len(items))
+    return items
+
+
+def _check_count(count: int) -> None:
+    if count > _MAX_ITEMS:
+        raise AzureError(413, "413", f"{count} items are too many at once; send at most {_MAX_ITEMS}.")
 
 
 def _unzip(body: bytes) -> bytes:

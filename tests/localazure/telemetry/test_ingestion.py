@@ -190,6 +190,10 @@ def test_fields_of_the_wrong_kind_do_no_harm(call: Caller, key: str, kind: str) 
         pytest.param(b"\x00", {"Content-Encoding": "gzip"}, 400, id="gzip that is none"),
         pytest.param(gzip.compress(b" " * 17 * 2**20), {"Content-Encoding": "gzip"}, 413, id="zip bomb"),
         pytest.param(b" " * 17 * 2**20, {}, 413, id="too large"),
+        pytest.param(gzip.compress(b"[]" * 1_000)[:-9], {"Content-Encoding": "gzip"}, 400, id="gzip that is cut off"),
+        pytest.param(b"[" + b"1," * 20_000 + b"1]", {}, 413, id="too many items"),
+        pytest.param(b"1\n" * 20_000, {}, 413, id="too many lines"),
+        pytest.param(b"[" * 5_000, {}, 400, id="nested too deeply"),
     ],
 )
 def test_bad_bodies_are_refused_in_the_ingestions_shape(
@@ -206,6 +210,35 @@ def test_other_requests_are_refused_in_the_ingestions_shape(call: Caller, method
     """There is one thing to do here, and one way to do it."""
     answer = call(method, path)
     assert (answer.status, answer.json["errors"][0]["statusCode"]) == (status, status)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        pytest.param("2026-11-22T12:00:00.1234567Z", "2026-11-22T12:00:00.123456Z", id="seven digits"),
+        pytest.param("2026-11-22T13:00:00+01:00", "2026-11-22T12:00:00.000000Z", id="another zone"),
+        pytest.param("2026-11-22T12:00:00", "2026-11-22T12:00:00.000000Z", id="no zone"),
+        pytest.param("yesterday", None, id="no time"),
+        pytest.param("9999-12-31T23:59:59-14:00", None, id="beyond all time"),
+        pytest.param(1_795_608_000, None, id="a number"),
+        pytest.param(None, None, id="missing"),
+    ],
+)
+def test_times_are_utc_and_bad_ones_are_refused(call: Caller, key: str, time: object, expected: str | None) -> None:
+    """Item by item: the others are stored."""
+    answer = call("POST", "/v2.1/track", [{**dependency(key), "time": time}, envelope(key, "EventData", name="x")])
+    assert call.azure.telemetry.count("customEvents") == 1
+    assert [row["timestamp"] for row in call.azure.telemetry.rows("dependencies")] == ([expected] if expected else [])
+    if not expected:
+        assert (answer.status, answer.json["errors"][0]["statusCode"]) == (206, 400)
+        assert "Field 'time' on type 'Envelope'" in answer.json["errors"][0]["message"]
+
+
+def test_one_item_cannot_hold_thousands_of_points(call: Caller, key: str) -> None:
+    """What is over the bound is left out."""
+    points = [{"name": "m", "value": 1.0}] * 5_000
+    assert call("POST", "/v2.1/track", [envelope(key, "MetricData", metrics=points)]).status == 200
+    assert call.azure.telemetry.count("customMetrics") == 100
 
 
 def test_empty_batch_is_accepted(call: Caller) -> None:
