@@ -62,7 +62,9 @@ def _items(body: bytes) -> list[Any]:
 
 def _check_count(count: int) -> None:
     if count > _MAX_ITEMS:
-        raise AzureError(413, "413", f"{count} items are too many at once; send at most {_MAX_ITEMS}.")
+        raise AzureError(
+            413, "RequestContentTooLarge", f"{count} items are too many at once; send at most {_MAX_ITEMS}."
+        )
 
 
 def _unzip(body: bytes) -> bytes:
