@@ -53,9 +53,9 @@ class Notifier:
         if told:
             alert.note(Modification("ActionsTriggered", at_s, "System"))
 
-    def would_send(self, alert: Alert, at_s: float, *, channel: str, to: str, group: str = "") -> None:
+    def would_send(self, alert: Alert, at_s: float, *, channel: str, to: str) -> None:
         """A line in the outbox for a message that nobody is really sent."""
-        self._line(alert, at_s, group, channel, to, to, detail=_NOT_SENT)
+        self._line(alert, at_s, "", channel, to, to, detail=_NOT_SENT)
 
     def _tell_group(self, group: Resource, alert: Alert, at_s: float, context: dict[str, Any]) -> None:
         for kind, (channel, field) in _CHANNELS.items():

@@ -2,7 +2,8 @@
 
 Microsoft Learn, action-groups, "Webhook retry behavior" (2026-07-21), read 2026-11-25: 408, 429, 503, 504 and failed
 connections are tried again, up to five times, after 5, 20, 5, 40 and 5 seconds; after that the endpoint is left alone
-for 15 minutes. The waiting is done on the local Azure's clock. Redirects are not followed.
+for 15 minutes. The waiting is done on the local Azure's clock. Redirects are not followed. An https endpoint needs a
+certificate that this machine trusts.
 """
 
 import base64

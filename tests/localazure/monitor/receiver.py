@@ -11,9 +11,10 @@ class Receiver:
 
     def __init__(self, *statuses: int, headers: dict[str, str] | None = None) -> None:
         self.bodies: list[Any] = []
+        self.called = threading.Event()
         self.requests: list[BaseHTTPRequestHandler] = []
         waiting = list(statuses)
-        seen, bodies = self.requests, self.bodies
+        seen, bodies, called = self.requests, self.bodies, self.called
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -24,6 +25,7 @@ class Receiver:
                     self.send_header(name, value)
                 self.send_header("content-length", "0")
                 self.end_headers()
+                called.set()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
