@@ -1,10 +1,12 @@
 """A class on one server: every student has a local Azure of their own behind ``/class/{student}``."""
 
 import hmac
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from labkit import __version__
+from labkit.errors import LabkitError
 from labkit.localazure.app import App, send_reply
 from labkit.localazure.clock import Clock, iso
 from labkit.localazure.console import face as console
@@ -50,12 +52,25 @@ class Classroom:
             name, slash, rest = path[len(PREFIX) :].partition("/")
             seat = self._seats.get(name.lower())
             if seat is not None and slash:
-                seat.last_seen_s = self._clock.now()
                 prefix = f"{PREFIX}{name}"
                 inside = {**scope, "path": f"/{rest}", "root_path": scope.get("root_path", "") + prefix}
-                await self._app(seat)(inside, receive, send)
+                await self._seated(seat, inside, receive, send)
                 return
         await send_reply(send, self._own(Request(scope, receive)))
+
+    async def _seated(self, seat: _Seat, scope: Scope, receive: Receive, send: Send) -> None:
+        seat.last_seen_s = self._clock.now()
+        try:
+            app = self._app(seat)
+        except (OSError, LabkitError) as failure:
+            print(f"labkit class server: {seat.student.name} has no local Azure: {failure}", file=sys.stderr)
+            # The code and its wording are ours.
+            closed = AzureError(
+                503, "SeatNotAvailable", "This local Azure cannot be opened; the server's terminal says why."
+            )
+            await send_reply(send, Reply(closed.status, closed.arm_body()))
+            return
+        await app(scope, receive, send)
 
     def azure(self, name: str) -> Azure:
         """The local Azure of the student ``name``; KeyError when nobody in the class is called that."""

@@ -196,6 +196,40 @@ def test_a_local_azure_is_made_on_first_use(served: ClassServer, pupils: tuple[P
     assert len(served.classroom.opened()) == 1
 
 
+def test_a_students_state_is_theirs_again(tmp_path: Path) -> None:
+    """With a folder for it everybody goes on where they were, under the same key; idle ones have no file."""
+    table, state = tmp_path / "class.csv", tmp_path / "state"
+    table.write_text("student\nala\nola\n", "utf-8")
+    seen = []
+    for _ in range(2):
+        with ClassServer(table, state=state) as served:
+            ala = Pupil(served, served.students[0])
+            bearer = f"Bearer {ala.token()[1]['access_token']}"
+            seen.append((served.admin_secret, ala.student.key, ala.ask(DEPLOYMENT, Authorization=bearer)[0]))
+            if seen[-1][-1] == 404:
+                ala.deploy()
+    assert seen[0][:2] == seen[1][:2]
+    assert [status for *_, status in seen] == [404, 200]
+    assert sorted(path.name for path in state.iterdir()) == ["ala.duckdb", "class.json"]
+
+
+def test_a_state_that_breaks_stays_one_students(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """503 for them, and why on the server's terminal; the others go on. At a start it is told before anything else."""
+    table, state = tmp_path / "class.csv", tmp_path / "state"
+    table.write_text("student\nala\nola\n", "utf-8")
+    with ClassServer(table, state=state) as served:
+        ala, ola = (Pupil(served, student) for student in served.students)
+        (state / "ala.duckdb").write_text("no database " * 1_000, "utf-8")
+        status, answer = ala.ask("/labkit")
+        assert (status, answer["error"]["code"]) == (503, "SeatNotAvailable")
+        assert str(tmp_path) not in str(answer)
+        assert ola.ask("/labkit")[0] == 200
+    assert "ala has no local Azure: " in capfd.readouterr().err
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"ala\.duckdb cannot be used"):
+            ClassServer(table, state=state).start()
+
+
 @pytest.mark.parametrize("path", ["/openai/v1/models", "/class/ewa/labkit", "/class/", "/class/ewa", "/labkit/x"])
 def test_nowhere_says_where_to_go(served: ClassServer, path: str) -> None:
     """A path of no student's gets 404 and the form of the address."""
