@@ -283,5 +283,9 @@ def _challenge(code: str, message: str) -> AzureError:
 
 
 def error_body(error: AzureError) -> bytes:
-    """A refusal in the managed-identity endpoints' shape (OAuth 2.0: error and error_description)."""
-    return orjson.dumps({"error": error.code, "error_description": error.message})
+    """A refusal in the shapes of both managed-identity endpoints: OAuth 2.0's names, and those of App Service.
+
+    msal 1.39.0, which the Azure CLI signs in with, shows statusCode and message (managed_identity.py, read 2026-11-25).
+    """
+    oauth = {"error": error.code, "error_description": error.message}
+    return orjson.dumps({**oauth, "statusCode": error.status, "message": error.message})

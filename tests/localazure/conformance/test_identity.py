@@ -34,8 +34,8 @@ def machine(query: str = RESOURCE, **headers: str) -> Sent:
 
 
 def refusal(code: str, message: str) -> dict[str, object]:
-    """The body of a refusal."""
-    return {"error": code, "error_description": text(message)}
+    """The body of a refusal: OAuth 2.0's names, and App Service's, which msal 1.39.0 (managed_identity.py) shows."""
+    return {"error": code, "error_description": text(message), "statusCode": int, "message": text(message)}
 
 
 CASES = (
