@@ -1,24 +1,22 @@
 """The ``labkit`` command: what it prints, how it fails, and that what it starts ends with it."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from labkit.grading.processes import end_with_children
+from tests.commands import answers, labkit, running
 from tests.grading.conftest import code, notebook, solutions, write
 
 __all__ = ["solutions"]
@@ -26,36 +24,6 @@ __all__ = ["solutions"]
 # Ctrl-C: CPython turns our status into the signal when it arrives while code made from a string is running.
 STOPPED = (130, -signal.SIGINT)
 COMMANDS = ["lab", "azure", "run", "release", "sample", "grade"]
-
-
-def labkit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    command = [sys.executable, "-m", "labkit.cli", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, env=environment)
-
-
-@contextmanager
-def running(*arguments: str | Path, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command while it runs, once it has printed a line that matches ``until``, and all it printed so far."""
-    command = [sys.executable, "-m", "labkit.cli", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    told = ""
-    try:
-        for line in process.stdout:
-            told += line
-            if re.search(until, line):
-                break
-        else:
-            pytest.fail(f"labkit {arguments[0]} ended early:\n{told}")
-        yield process, told
-    finally:
-        with suppress(psutil.Error):  # it has usually ended by now, and what it started with it
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-        process.kill()
-        process.communicate()
 
 
 def command_line(process: psutil.Process) -> str:
@@ -70,17 +38,6 @@ def listens_on(process: psutil.Process) -> set[str]:
     with suppress(psutil.Error):
         return {each.laddr.ip for each in process.net_connections("inet") if each.status == "LISTEN"}
     return set()
-
-
-def answers(url: str) -> bool:
-    """True when something listens there."""
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
 
 
 def started(url: str) -> bool:
@@ -193,36 +150,6 @@ def test_sample_and_grade(solutions: Path, tmp_path: Path) -> None:
     broken = labkit(*arguments, "--timeout-s", "2")
     assert broken.returncode == 1
     assert "need a person" in broken.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_azure_by_hand(number: signal.Signals) -> None:
-    """It prints an environment for two shells that leads to a running local Azure, and ends when told."""
-    with running("azure", "--seed", "5", until=r"^\$env:AZURE_TOKEN_CREDENTIALS") as (process, told):
-        url = re.search(r"^export LABKIT_AZURE_URL='(http://127\.0\.0\.1:\d+)'$", told, re.MULTILINE)
-        assert url is not None
-        assert f"$env:LABKIT_AZURE_URL = '{url[1]}'" in told
-        assert "admin" not in told.lower()
-        assert answers(f"{url[1]}/labkit")
-        process.send_signal(number)
-        rest, _ = process.communicate(timeout=20)
-        assert process.returncode == 0
-        assert "stopped" in rest
-        assert not answers(f"{url[1]}/labkit")
-
-
-@pytest.mark.slow
-def test_a_busy_port_is_told() -> None:
-    """Exit status 2 and the port's number."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = labkit("azure", "--port", str(port))
-    assert done.returncode == 2
-    assert f"Port {port}" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """``python -m labkit.localazure``: runs the local Azure until SIGTERM, SIGINT or, if asked to, the end of stdin.
 
 Prints one line of JSON when it is ready: ``url``, ``environment`` (variables for a client's process) and
-``admin_secret``. A port that is taken ends it with status 2.
+``admin_secret``. A port that is taken, or a state file that cannot be used, ends it with status 2.
 """
 
 import argparse
@@ -9,8 +9,11 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 
-from labkit.localazure.server import LocalAzure, PortBusyError
+from labkit.errors import LabkitError
+from labkit.localazure.files import keep_new_files_private
+from labkit.localazure.server import LocalAzure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,13 +22,18 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    server = LocalAzure(
-        seed=options.seed, port=options.port, latency_scale=options.latency_scale, quota_ktpm=options.quota_ktpm
-    )
+    if options.state is not None:
+        keep_new_files_private()
     try:
-        server.start()
-    except PortBusyError as busy:
-        print(busy, file=sys.stderr)
+        server = LocalAzure(
+            seed=options.seed,
+            port=options.port,
+            latency_scale=options.latency_scale,
+            quota_ktpm=options.quota_ktpm,
+            state=options.state,
+        ).start()
+    except (LabkitError, OSError) as refused:
+        print(refused, file=sys.stderr)
         return 2
     with server:
         if options.until_stdin_closes:
@@ -43,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=13, help="decides what the simulated models answer")
     parser.add_argument("--latency-scale", type=float, default=0.02, help="1 is as slow as the real models, 0 at once")
     parser.add_argument("--quota-ktpm", type=int, help="quota of every model, in thousands of tokens per minute")
+    parser.add_argument("--state", type=Path, help="file that keeps resources, telemetry, usage and keys")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
     return parser
 

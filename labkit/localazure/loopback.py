@@ -66,24 +66,40 @@ class LoopbackServer:
         """
         if self._thread is not None:
             return self
+        try:
+            self._begin()
+        except BaseException:
+            self._closed()
+            raise
+        return self
+
+    def _begin(self) -> None:
         listener = _listen(self._port)
         scheme = "http" if self._authority is None else "https"
         self._url = f"{scheme}://{_HOST}:{listener.getsockname()[1]}"
-        self._server = _Server(self._application(self._url), self._upkeep, self._authority)
+        try:
+            self._server = _Server(self._application(self._url), self._upkeep, self._authority)
+        except BaseException:
+            listener.close()
+            raise
         self._thread = threading.Thread(
             target=self._server.serve_on, args=(listener,), name="labkit-local-azure", daemon=True
         )
         self._thread.start()
         if not self._server.ready.wait(_START_TIMEOUT_S) or self._server.failure is not None:
             failure = self._server.failure
-            self.stop()
+            self._end()
             raise RuntimeError("The local Azure did not start.") from failure
-        return self
 
     def stop(self) -> None:
         """Stop listening and free the port. Stopping it twice changes nothing."""
-        if self._server is None or self._thread is None:
-            return
+        if self._server is not None:
+            self._end()
+            self._closed()
+
+    def _end(self) -> None:
+        assert self._server is not None
+        assert self._thread is not None
         self._server.ask_to_stop()
         self._thread.join(_STOP_TIMEOUT_S)
         self._server = self._thread = None
@@ -94,6 +110,9 @@ class LoopbackServer:
 
     async def _upkeep(self) -> None:
         """What is to be done about once a second, unless it is still being done; nothing unless a server says so."""
+
+    def _closed(self) -> None:
+        """What is to be done when nothing is served any more, or could not be; nothing unless a server says so."""
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,6 @@
 """What exists in the local Azure: one document for each resource id, and a quick way to an account's deployments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -84,10 +84,13 @@ class ResourceStore:
     """Every resource by its id, which Azure compares without regard to case.
 
     Accounts and deployments are also kept as small typed objects, found in constant time by the inference face.
+    ``changed`` has the ids (in lower case) of what was written or deleted since it was last saved; None when there is
+    no state file to save it to.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.changed: set[str] | None = None
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._deployments: dict[tuple[str, str], Deployment] = {}
@@ -101,13 +104,20 @@ class ResourceStore:
     def put(self, resource: Resource) -> None:
         """Store ``resource`` under its id."""
         self._resources[resource.id.lower()] = resource
+        self._note([resource])
 
     def delete(self, id: str) -> list[Resource]:
         """Remove the resource and everything under it; returns what was removed, children first."""
         key = id.lower()
         gone = [key for key in self._resources if key.startswith(f"{id.lower()}/")]
         removed = [self._resources.pop(child) for child in sorted(gone, reverse=True)]
-        return removed + ([self._resources.pop(key)] if key in self._resources else [])
+        removed += [self._resources.pop(key)] if key in self._resources else []
+        self._note(removed)
+        return removed
+
+    def _note(self, changed: Iterable[Resource]) -> None:
+        if self.changed is not None:
+            self.changed.update(resource.id.lower() for resource in changed)
 
     def of_type(self, type: str, under: str = "") -> list[Resource]:
         """The resources of ``type`` (any case) whose id starts with ``under``, in the order they were made."""

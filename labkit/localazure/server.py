@@ -7,6 +7,7 @@ from labkit.localazure.clock import Clock, SystemClock
 from labkit.localazure.loopback import LoopbackServer, PortBusyError
 from labkit.localazure.secrets import client_environment
 from labkit.localazure.state import Azure
+from labkit.localazure.statefile import StateFile
 from labkit.localazure.tls import Authority
 
 __all__ = ["LocalAzure", "PortBusyError"]
@@ -18,6 +19,8 @@ class LocalAzure(LoopbackServer):
     ``port`` 0 takes a free one. ``latency_scale`` multiplies the simulated latencies (0: answer at once).
     ``clock`` is the time it lives in. ``quota_ktpm`` replaces the quota of every model. It listens on 127.0.0.1 only.
     With ``ca_file`` it speaks https, and the certificate of the authority that vouches for it is written there.
+    ``state`` is the file that keeps resources, telemetry, usage, alerts and secrets for the next start (``StateFile``
+    says what may be wrong with it); it is let go of by ``stop``.
     """
 
     def __init__(
@@ -30,15 +33,21 @@ class LocalAzure(LoopbackServer):
         quota_ktpm: int | None = None,
         provisioning_s: float = 0.0,
         ca_file: Path | None = None,
+        state: Path | None = None,
     ) -> None:
         super().__init__(port=port, authority=None if ca_file is None else Authority(ca_file))
+        self._state_file = None if state is None else StateFile(state)
         self.azure = Azure(
             clock if clock is not None else SystemClock(),
             seed=seed,
             latency_scale=latency_scale,
             quota_ktpm=quota_ktpm,
             provisioning_s=provisioning_s,
+            secrets=None if self._state_file is None else self._state_file.secrets,
+            database=None if self._state_file is None else self._state_file.database,
         )
+        if self._state_file is not None:
+            self._state_file.attach(self.azure)
 
     @property
     def admin_secret(self) -> str:
@@ -55,9 +64,13 @@ class LocalAzure(LoopbackServer):
         trust = self._authority.environment() if self._authority is not None else {}
         return {**client_environment(self.url, self.azure.secrets), **trust}
 
+    def _closed(self) -> None:
+        if self._state_file is not None:
+            self._state_file.close(self.azure)
+
     def _application(self, url: str) -> App:
         self.azure.url = url
         return App(self.azure)
 
     async def _upkeep(self) -> None:
-        await self.azure.catch_up()
+        await self.azure.upkeep()

@@ -1,6 +1,7 @@
 """The state of one local Azure: everything its faces share."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from labkit.localazure.clock import Clock
 from labkit.localazure.console.recent import Recent
@@ -21,6 +22,9 @@ from labkit.localazure.usage import Usage
 
 # A receiver of webhooks may live in the process that waits for an answer: the wait for it is short.
 _WEBHOOKS_S = 2.0
+
+if TYPE_CHECKING:
+    from labkit.localazure.statefile import StateFile
 
 
 class Azure:
@@ -48,6 +52,8 @@ class Azure:
         self.latency_scale = latency_scale
         self.provisioning_s = provisioning_s
         self.quota_ktpm = quota_ktpm
+        self.ahead_s = 0.0
+        self.state_file: StateFile | None = None
         self.url = "http://127.0.0.1"
         self.database = Database() if database is None else database
         self.resources = ResourceStore(clock)
@@ -67,6 +73,7 @@ class Azure:
 
     def advance(self, delay_s: float) -> None:
         """Let ``delay_s`` seconds pass at once, without ageing the tokens of clients, which live in the machine's."""
+        self.ahead_s += delay_s
         self.clock.advance(delay_s)
         self.identity.advance(delay_s)
         self.telemetry.advance(delay_s)
@@ -84,6 +91,17 @@ class Azure:
         if self.monitor.is_due() or self.monitor.is_busy:
             await asyncio.to_thread(self.monitor.run)
             await asyncio.to_thread(self.monitor.notifier.webhooks.settle, _WEBHOOKS_S)
+
+    async def upkeep(self) -> None:
+        """What a server has done about once a second: alerts and budgets, and progress to the state file."""
+        await self.catch_up()
+        if self.state_file is not None:
+            await asyncio.to_thread(self.state_file.save_progress, self)
+
+    def commit(self) -> None:
+        """Write the resources that changed to the state file, if there is one; ``AzureError`` 503 when it cannot."""
+        if self.state_file is not None:
+            self.state_file.save_resources(self.resources)
 
     @property
     def admin_secret(self) -> str:

@@ -32,8 +32,14 @@ _COMPUTED: dict[str, Callable[["Azure", Request, Target], Awaitable[Reply]]] = {
 async def answer(azure: "Azure", request: Request) -> Reply:
     """The answer to a request for ``/subscriptions…``, ``/tenants``, ``/providers…`` or ``/metadata/endpoints``.
 
-    Errors are in Resource Manager's words.
+    Errors are in Resource Manager's words. What it acknowledges is in the state file, if there is one.
     """
+    reply = await _answer(azure, request)
+    azure.commit()
+    return reply
+
+
+async def _answer(azure: "Azure", request: Request) -> Reply:
     parts = split(request.path)
     if parts[0].lower() == "metadata":
         return cloud.answer(request)

@@ -166,6 +166,7 @@ def _regenerate_key(act: Act) -> Document:
     if name.lower() not in ("key1", "key2"):
         raise bad_request(f"The keyName '{name}' is invalid. It is Key1 or Key2.")
     act.target.secrets[name.lower()] = _new_key()
+    act.azure.resources.put(act.target)
     saved(act.azure, act.target)
     return dict(act.target.secrets)
 
