@@ -135,7 +135,7 @@ def test_https_under_a_certificate_beside_the_state(tmp_path: Path) -> None:
     """The lines name the certificate; a client that reads them is answered."""
     with running("azure", "--tls", "--state", tmp_path / "my.db", until=READY) as (process, told):
         variables = exports(told)
-        assert variables["REQUESTS_CA_BUNDLE"] == variables["SSL_CERT_FILE"] == str(tmp_path / "my.db-ca.pem")
+        assert variables["REQUESTS_CA_BUNDLE"] == variables["SSL_CERT_FILE"] == str(tmp_path / "my-ca.pem")
         assert variables["LABKIT_AZURE_URL"].startswith("https://127.0.0.1:")
         program = "import labkit; print(labkit.connect())"
         done = subprocess.run(

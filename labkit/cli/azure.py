@@ -43,7 +43,8 @@ _ClassOption = typer.Option(
 _CaOption = typer.Option(
     "--ca",
     metavar="FILE",
-    help="Where to write the certificate that clients trust; by default beside the state, else a temporary file.",
+    help="Where to write the certificate that clients trust; by default beside the state or the table, "
+    "else a temporary file.",
 )
 
 
@@ -78,7 +79,7 @@ def azure(
         signal.signal(number, lambda *_: stop.set())
     options = {"port": port, "seed": seed, "latency_scale": latency_scale, "quota_ktpm": quota_ktpm, "state": state}
     with ExitStack() as closing:
-        ca_file = _ca_file(ca, state, closing) if tls else None
+        ca_file = _ca_file(ca or _beside(state or roster), closing) if tls else None
         if roster is None:
             _serve_one(closing, ca_file=ca_file, **options)
         else:
@@ -88,12 +89,14 @@ def azure(
     typer.echo("The local Azure has stopped.")
 
 
-def _ca_file(given: Path | None, state: Path | None, closing: ExitStack) -> Path:
+def _beside(kept: Path | None) -> Path | None:
+    return kept and kept.with_name(f"{kept.stem}-ca.pem")
+
+
+def _ca_file(given: Path | None, closing: ExitStack) -> Path:
     """Where the certificate goes; a temporary one goes when the server does."""
     if given is not None:
         return given
-    if state is not None:
-        return state.with_name(f"{state.name}-ca.pem")
     return Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="labkit-"))) / "ca.pem"
 
 

@@ -6,6 +6,7 @@ the clock's lead follow within a second or two. The journal, faults and stored r
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,9 @@ class StateFile:
         self.database = Database(path)
         try:
             path.chmod(PRIVATE)
-            self._is_new = self._prepare()
+            self._prepare()
+            # One whose maker was killed before it had written what every local Azure begins with is new, too.
+            self._is_new = "began" not in self._facts()
             self.secrets = Secrets(**orjson.loads(self._facts()["secrets"]))
         except BaseException:
             self.database.close()
@@ -72,33 +75,35 @@ class StateFile:
             self._restore_progress(azure)
         azure.resources.changed = {resource.id.lower() for resource in azure.resources} if self._is_new else set()
         azure.state_file = self
-        azure.commit()
+        if self._is_new:
+            azure.commit()
+            self._put_fact("began", "true")
 
     def close(self, azure: "Azure") -> None:
-        """Write everything there is to write and let go of the file."""
-        azure.commit()
+        """Write everything there is to write and let go of the file. What a full disk refuses is said on stderr."""
+        with suppress(AzureError):
+            azure.commit()
         self.save_progress(azure)
         self.database.close()
 
     # -- a new file, or one of an earlier run ----------------------------------------------------------------------
 
-    def _prepare(self) -> bool:
-        """Make the tables when there are none, else check that they are ours; True when they were made."""
+    def _prepare(self) -> None:
+        """Make the tables when there are none, else check that they are ours."""
         tables = {name for (name,) in self.database.execute("SELECT table_name FROM information_schema.tables")}
-        if not tables:  # new, or its maker was killed before it wrote anything
+        if not tables:
             self._create()
-            return True
-        if "labkit_facts" not in tables:
+        elif "labkit_facts" not in tables:
             raise StateFileError(
                 f"{self._path} is a database, but no local Azure's. Name a file that a local Azure made, or a new one."
             )
         facts = self._facts()
-        if facts["format"] != _FORMAT:
+        if facts.get("format") != _FORMAT:
+            made_by = facts.get("labkit", "(of an unknown release)")
             raise StateFileError(
-                f"{self._path} was made by labkit {facts['labkit']}; labkit {__version__} cannot go on from it. "
-                f"Start it with labkit {facts['labkit']}, or name a new file."
+                f"{self._path} was made by labkit {made_by}; labkit {__version__} cannot go on from it. "
+                f"Start it with labkit {made_by}, or name a new file."
             )
-        return False
 
     def _create(self) -> None:
         secrets = orjson.dumps(asdict(Secrets.fresh())).decode()

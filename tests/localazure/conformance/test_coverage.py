@@ -19,6 +19,7 @@ MAKERS = {"AzureError": 1, "bad_request": 1, "invalid": 0, "_challenge": 0}
 ELSEWHERE = {
     "405": "test_telemetry.py here: the ingestion's errors have a status for a code",
     "412": "test_monitoring.py here: a budget must be there first",
+    "StateNotSaved": "test_statefile.py: the local Azure's own, for a disk that is full",
     "Unauthorized": "test_callers.py here: the gateway's errors show no code",
     "content-length": "test_wire.py: the server's",
     "forbidden": "test_identity.py here: a server shared by a class",
