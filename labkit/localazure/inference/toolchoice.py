@@ -118,5 +118,5 @@ def _arguments(function: Function, mentions: Mentions, draw: bytes) -> str:
 
 
 def _id(draw: bytes, place: int) -> str:
-    """An id as the service's look, the same for the same answer."""
+    """An id of the service's form, the same for the same answer."""
     return f"call_{blake2b(draw, digest_size=12, salt=place.to_bytes(2, 'little')).hexdigest()}"
