@@ -32,7 +32,7 @@ from labkit import tokens
 
 SERVICES = ("code", "conv")
 ENCODING = "cl100k_base"
-REQUEST = "Write at least 1500 words."
+REQUEST = "Write at least 2000 words."
 FILLER = " data"  # one token, wherever it stands
 SHORTEST = tokens.chat_prompt_tokens([{"role": "user", "content": REQUEST}], ENCODING)
 
