@@ -1,6 +1,7 @@
 """The README's commands do what it says, to the letter."""
 
 import contextlib
+import itertools
 import os
 import re
 import shlex
@@ -43,11 +44,12 @@ def test_make_knows_the_verb(command: str) -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(".venv/bin/labkit")])
 def test_labkit_knows_the_command_and_its_options(command: str) -> None:
     """Every `labkit …` of the README is a command, with the options it names."""
-    _, verb, *arguments = shlex.split(command)
-    helped = _labkit(verb, "--help")
+    _, *words = shlex.split(command)
+    verbs = list(itertools.takewhile(lambda word: "/" not in word and not word.startswith("-"), words))
+    helped = _labkit(*verbs, "--help")
     assert helped.returncode == 0, helped.stderr
-    for option in (argument for argument in arguments if argument.startswith("--")):
-        assert option in helped.stdout, f"labkit {verb} has no {option}"
+    for option in (word for word in words if word.startswith("--")):
+        assert option in helped.stdout, f"labkit {' '.join(verbs)} has no {option}"
 
 
 def test_make_help_explains_every_verb() -> None:
