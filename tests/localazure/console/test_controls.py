@@ -89,6 +89,8 @@ def test_every_fault_can_be_set(page: Page, kind: str, reach: str, said: str, st
     if status == 0:
         with pytest.raises(APIConnectionError):
             page.ask()
+        ending = "200, cut off" if kind.startswith("Cut") else "no answer"
+        page.until(lambda: ending in page.find("#requests tbody").text)
     elif status is not None:
         with pytest.raises(APIStatusError) as met:
             page.ask()

@@ -53,7 +53,7 @@ export class Requests {
     const text = byId("filter-text").value.trim().toLowerCase();
     const face = byId("filter-face").value;
     const errors = byId("filter-errors").checked;
-    return (entry) => (!face || entry.face === face) && (!errors || entry.status === 0 || entry.status >= 400)
+    return (entry) => (!face || entry.face === face) && (!errors || ending(entry).kind !== "good")
       && (!text || searched(entry).includes(text));
   }
 
