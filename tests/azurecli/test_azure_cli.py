@@ -118,6 +118,16 @@ def test_a_budget_is_made_shown_and_deleted(az: AzureCli) -> None:
     assert listed["value"] == []
 
 
+def test_metrics_are_listed(az: AzureCli) -> None:
+    """What the account's metrics are, and one of them by the minute."""
+    account = f"{GROUP_ID}/providers/Microsoft.CognitiveServices/accounts/{ACCOUNT}"
+    names = [each["name"]["value"] for each in az("monitor", "metrics", "list-definitions", "--resource", account)]
+    assert "TotalTokens" in names
+    asked = ("--metric", "TotalTokens", "--interval", "PT1M", "--aggregation", "Total")
+    found = az("monitor", "metrics", "list", "--resource", account, *asked)
+    assert [each["name"]["value"] for each in found["value"]] == ["TotalTokens"]
+
+
 def test_alerts_are_made(az: AzureCli) -> None:
     """An action group and a metric alert that uses it."""
     hook = ("--action", "webhook", "ops", "http://127.0.0.1:9/hook")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from labkit.localazure.metrics.definitions import AGGREGATIONS, INTERVALS_S
 from labkit.localazure.metrics.filters import BadFilterError, Filter, parse
@@ -54,7 +55,8 @@ def read(query: Mapping[str, str], now_s: float) -> Asked:
 
     The parameters are those of azure-mgmt-monitor 7.0 and azure-monitor-querymetrics 1.0; the bounds are ours.
     """
-    given = {name.lower().removeprefix("$"): value for name, value in query.items()}
+    # azure-cli 2.91.0 escapes values twice (core/aaz/_operation.py, serialize_query_param, read 2026-11-25).
+    given = {name.lower().removeprefix("$"): unquote(value) for name, value in query.items()}
     start_s, end_s = _span(given, now_s)
     step_s = _interval(given.get("interval", ""), end_s - start_s)
     # Grains begin at whole steps of the clock.
