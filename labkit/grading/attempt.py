@@ -84,12 +84,20 @@ class KernelError(LabkitError):
 def _scored(task: Task, restored: Restored, attempt: Attempt, folder: Path) -> TaskResult:
     rubric = rubrics.load(task.rubric, task.name)
     secret = personal_secret(attempt.secret, attempt.student, task.name)
-    with LocalAzure(seed=int(secret[:8], 16), latency_scale=0.0) as local:
+    with _local_azure(secret) as local:
         evidence = _gather(local, task, rubric, restored, secret, attempt.limits, folder)
         hidden = [attempt.secret, secret, *_keys(local)]
     results = settle(task.exercises, rubric.score(evidence), evidence.untouched)
     problems = (*restored.problems, *(Problem("run", task.stem, text) for text in evidence.problems))
     return without(hidden, TaskResult(task.name, task.stem, "graded", "", results, problems))
+
+
+def _local_azure(secret: str) -> LocalAzure:
+    """A submission's own local Azure, not yet started."""
+    local = LocalAzure(seed=int(secret[:8], 16), latency_scale=0.0)
+    # An action group of a submission must not make this process post to what else listens on this machine.
+    local.azure.monitor.notifier.webhooks.enabled = False
+    return local
 
 
 def _keys(local: LocalAzure) -> list[str]:

@@ -15,6 +15,7 @@ from labkit.grading.result import ExerciseResult, TaskResult
 from labkit.localazure import LocalAzure
 from labkit.localazure.faults import Fault
 from labkit.localazure.journal import Entry
+from labkit.localazure.monitor.outbox import Notification
 from tests.grading.conftest import code, first_task, marked, notebook, write
 
 TELLS = """
@@ -68,6 +69,15 @@ def test_each_probe_finds_its_own_faults_and_fresh_limits(tmp_path: Path) -> Non
         assert local.azure.faults.waiting() == []
     assert (rules.timeout_s(code("x")), rules.timeout_s(cells[0])) == (7, 20)
     assert (rules.deadline_s(code("x")), rules.deadline_s(cells[0])) == (11, 24)
+
+
+def test_a_submissions_webhooks_are_not_posted() -> None:
+    """The grader's process calls nobody on a submission's word, this machine included."""
+    told = Notification(1, 0.0, "a", "rule", "Fired", "group", "webhook", "r", "http://127.0.0.1:9", "", "pending")
+    with attempts._local_azure("0" * 32) as local:
+        local.azure.monitor.notifier.webhooks.send(told.to, b"{}", told)
+        assert not local.azure.monitor.notifier.webhooks.is_posting
+    assert (told.outcome, told.attempts) == ("not delivered", 0)
 
 
 def test_requests_are_recorded_by_phase() -> None:
