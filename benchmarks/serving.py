@@ -133,7 +133,8 @@ def _serve_bare() -> dict[str, str]:
     import uvicorn
 
     port = _free_port()
-    config = uvicorn.Config(bare, port=port, log_config=None, access_log=False, lifespan="off", ws="none")
+    quiet = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
+    config = uvicorn.Config(bare, port=port, lifespan="off", ws="none", timeout_keep_alive=75, **quiet)
     threading.Thread(target=uvicorn.Server(config).run, daemon=True).start()
     _wait_until_listening(port)
     return {"url": f"http://127.0.0.1:{port}"}

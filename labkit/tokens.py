@@ -1,7 +1,7 @@
 """Counts tokens offline, with the vocabularies that ship inside ``splintr-rs`` (tiktoken would download its own)."""
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 # What the chat format adds: tokens around each message, tokens that prime the answer, and one for a name.
@@ -42,6 +42,11 @@ def chat_prompt_tokens(messages: Iterable[Mapping[str, Any]], encoding: str = "o
     return _PRIMING + sum(_message_tokens(message, encoding) for message in messages)
 
 
+def text_message_tokens(role: str, text: str, encoding: str = "o200k_base") -> int:
+    """The prompt tokens that a message of a role and a text adds to others."""
+    return _PER_MESSAGE + _role_tokens(role, encoding) + count(text, encoding)
+
+
 def content_text(content: object) -> str:
     """The text of a message's content: a string, a list of content parts (vision), or None (tool calls)."""
     if isinstance(content, str):
@@ -56,15 +61,20 @@ def _is_text_part(part: object) -> bool:
 
 
 def _message_tokens(message: Mapping[str, Any], encoding: str) -> int:
-    total = _PER_MESSAGE + count(str(message.get("role", "")), encoding)
-    total += count(content_text(message.get("content")), encoding)
-    total += _images(message.get("content")) * _LOW_DETAIL_IMAGE
+    content = message.get("content")
+    total = text_message_tokens(str(message.get("role", "")), content_text(content), encoding)
+    total += _images(content) * _LOW_DETAIL_IMAGE
     if message.get("name"):
         total += count(str(message["name"]), encoding) + _PER_NAME
     for call in message.get("tool_calls") or ():
         function = call.get("function", {})
         total += count(str(function.get("name", "")) + str(function.get("arguments", "")), encoding)
     return total
+
+
+@lru_cache(maxsize=64)
+def _role_tokens(role: str, encoding: str) -> int:
+    return count(role, encoding)
 
 
 def _images(content: object) -> int:

@@ -116,6 +116,10 @@ class Identity:
         self._verified[token] = principal
         return principal
 
+    def expires_s(self, request: Request) -> float:
+        """When the token that ``request`` was let in with expires, on the clock."""
+        return self.principal(_bearer(request.headers.get(b"authorization"))).expires_s
+
     def _decode(self, token: str) -> Principal:
         # Expiry and audience are judged by the face that asks, on the local Azure's clock and with its own error.
         options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}

@@ -83,7 +83,8 @@ class Deployment:
 class ResourceStore:
     """Every resource by its id, which Azure compares without regard to case.
 
-    Accounts and deployments are also kept as small typed objects, found in constant time by the inference face.
+    Accounts and deployments are also kept as small typed objects, found in constant time by the inference face;
+    ``changes`` counts how often one of them was set or dropped.
     ``changed`` has the ids (in lower case) of what was written or deleted since it was last saved; None when there is
     no state file to save it to.
     """
@@ -94,6 +95,7 @@ class ResourceStore:
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._deployments: dict[tuple[str, str], Deployment] = {}
+        self.changes = 0
 
     # -- documents ---------------------------------------------------------------------------------------------
 
@@ -167,16 +169,20 @@ class ResourceStore:
     def set_account(self, account: Account) -> None:
         """Make ``account`` answer under its endpoint name, and no longer under an earlier one."""
         self.drop_account(account.id)
+        self.changes += 1
         self._accounts[account.endpoint_name.lower()] = account
 
     def drop_account(self, id: str) -> None:
         """Stop answering for the account; its deployments are dropped one by one before it."""
+        self.changes += 1
         self._accounts = {name: account for name, account in self._accounts.items() if account.id != id}
 
     def set_deployment(self, deployment: Deployment) -> None:
         """Make ``deployment`` answer from its ``ready_at_s`` on."""
+        self.changes += 1
         self._deployments[deployment.account_id, deployment.name.lower()] = deployment
 
     def drop_deployment(self, account_id: str, name: str) -> None:
         """Stop answering for the deployment; nothing happens when there is none."""
+        self.changes += 1
         self._deployments.pop((account_id, name.lower()), None)

@@ -10,6 +10,7 @@ from labkit.localazure.faults import Faults
 from labkit.localazure.identity import Identity
 from labkit.localazure.inference.limits import Limits
 from labkit.localazure.inference.promptcache import PromptCache
+from labkit.localazure.inference.repeats import Repeats
 from labkit.localazure.inference.responses.store import ResponseStore
 from labkit.localazure.inference.simulation import Simulation
 from labkit.localazure.journal import Journal
@@ -64,6 +65,7 @@ class Azure:
         self.limits = Limits()
         self.simulation = Simulation(seed)
         self.prompt_cache = PromptCache()
+        self.repeats = Repeats()
         self.responses = ResponseStore()
         self.secrets = secrets or Secrets.fresh()
         self.identity = Identity(clock, self.secrets)

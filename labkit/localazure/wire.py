@@ -35,7 +35,7 @@ class Request:
     """One request: what ASGI gave, read lazily, and what the journal should know about it.
 
     ``headers`` maps lower-case names to raw values; of a repeated header the last one counts.
-    Without ``receive`` the whole body is there already.
+    ``whole_body`` is the body when all of it was there at once; then there is no ``receive``.
     ``operation``, ``auth``, ``deployment`` and ``model`` are notes that a handler leaves for the journal.
     """
 
@@ -43,7 +43,6 @@ class Request:
         "_query",
         "_receive",
         "_scope",
-        "_whole_body",
         "auth",
         "deployment",
         "headers",
@@ -51,9 +50,10 @@ class Request:
         "model",
         "operation",
         "path",
+        "whole_body",
     )
 
-    def __init__(self, scope: Scope, receive: Receive | None, whole_body: bytes = b"") -> None:
+    def __init__(self, scope: Scope, receive: Receive | None, whole_body: bytes | None = None) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -63,8 +63,14 @@ class Request:
         self.model: str | None = None
         self._scope = scope
         self._receive = receive
-        self._whole_body = whole_body
+        self.whole_body = whole_body
         self._query: Mapping[str, str] | None = None
+
+    @property
+    def query_string(self) -> bytes:
+        """The query as it was sent."""
+        raw: bytes = self._scope["query_string"]
+        return raw
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -89,8 +95,8 @@ class Request:
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit_bytes:
             raise too_large(limit_bytes)
-        if self._receive is None:
-            return self._whole_body
+        if self.whole_body is not None:
+            return self.whole_body
         message = await self._next()
         data: bytes = message.get("body", b"")
         if not message.get("more_body") and len(data) <= limit_bytes:

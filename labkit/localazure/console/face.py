@@ -18,8 +18,7 @@ _TYPES = {
 }
 _PAGE = "page.html"
 # Prompts and telemetry are text by strangers: were one ever taken for markup, the browser would still load and run
-# nothing but these files. Trusted Types refuse innerHTML and its like (W3C, "Trusted Types", and MDN,
-# "Content-Security-Policy", read 2026-11-25).
+# nothing but these files. Trusted Types refuse innerHTML and its like; that they do is tested in Chromium.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"

@@ -55,6 +55,11 @@ class Faults:
         self._lock = Lock()
         self._last_id = 0
 
+    @property
+    def are_waiting(self) -> bool:
+        """True when there is any fault, begun or not."""
+        return bool(self._waiting)
+
     def add(self, fault: Fault) -> Fault:
         """Queue ``fault`` and return it with its id; ValueError when too many wait already."""
         return self.add_all([fault])[0]

@@ -4,7 +4,7 @@ import os
 import time
 from hashlib import blake2b
 from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.catalog import Model
 from labkit.localazure.errors import AzureError, Headers
@@ -15,8 +15,10 @@ from labkit.localazure.inference.latency import Latency
 from labkit.localazure.inference.limits import Limiter
 from labkit.localazure.journal import Entry
 from labkit.localazure.resources import Account, Deployment
-from labkit.localazure.state import Azure
 from labkit.localazure.wire import Chunks, Dropped, Request
+
+if TYPE_CHECKING:
+    from labkit.localazure.state import Azure
 
 _PROMPT_CHARACTERS = 200
 _HEADER_CHARACTERS = 200
@@ -42,11 +44,11 @@ class Target(NamedTuple):
 
 
 class Call:
-    """What is known of one request, gathered on the way for the journal."""
+    """What is known of one request, gathered on the way for the journal: in a new entry, or in the one given."""
 
     __slots__ = ("_added", "_started", "azure", "entry", "id", "late_s", "met", "request")
 
-    def __init__(self, azure: Azure, request: Request) -> None:
+    def __init__(self, azure: "Azure", request: Request, entry: Entry | None = None) -> None:
         self._started = time.perf_counter()
         self._added = False
         self.azure = azure
@@ -54,10 +56,11 @@ class Call:
         self.met: Disturbance | None = None
         self.late_s = 0.0
         self.id = f"{_PROCESS}-0000-4000-8000-{next(_numbers):012x}"
-        self.entry = entry = Entry(
-            azure.clock.now(), "inference", request.method, request.path[:_PROMPT_CHARACTERS], "", 0
-        )
-        headers = request.headers
+        self.entry = self._new_entry() if entry is None else entry
+
+    def _new_entry(self) -> Entry:
+        request, headers = self.request, self.request.headers
+        entry = Entry(self.azure.clock.now(), "inference", request.method, request.path[:_PROMPT_CHARACTERS], "", 0)
         entry.user_agent = headers.get(b"user-agent", b"")[:_HEADER_CHARACTERS].decode("latin-1")
         client_id = headers.get(b"x-ms-client-request-id", b"")[:_HEADER_CHARACTERS].decode("latin-1")
         if client_id and client_id.isascii() and client_id.isprintable():  # it is sent back as a header
@@ -65,6 +68,7 @@ class Call:
         retries = headers.get(b"x-stainless-retry-count", b"0")
         if retries != b"0" and retries.isdigit() and len(retries) < 5:
             entry.retry_count = int(retries)
+        return entry
 
     # -- on the way to an answer -------------------------------------------------------------------------------
 

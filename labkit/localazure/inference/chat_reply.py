@@ -1,5 +1,6 @@
 """The body of a chat completion, and what plain and streamed answers have in common."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -38,6 +39,11 @@ class Exchange(NamedTuple):
     def filtered(self) -> bool:
         """True when the answers do not pass the content filter."""
         return self.screening is not SAFE and self.screening.answer.filtered
+
+    @property
+    def is_plain(self) -> bool:
+        """True without log probabilities and without a known beginning of the prompt."""
+        return self.top_logprobs is None and self.cached_tokens == 0
 
     @property
     def answer_results(self) -> object:
@@ -103,6 +109,38 @@ def cut(document: bytes) -> tuple[bytes, ...]:
 
 def body(exchange: Exchange) -> bytes:
     """The body of an answer that is not streamed, still without time and id."""
+    answer = exchange.answers[0]
+    if exchange.screening is SAFE and exchange.is_plain and len(exchange.answers) == 1 and not answer.calls:
+        return _filled(_template(exchange, answer), answer, exchange.prompt.tokens)
+    return _written(exchange)
+
+
+def _filled(template: tuple[bytes, ...], answer: Answer, prompt_tokens: int) -> bytes:
+    told, hidden = answer.completion_tokens, answer.reasoning_tokens
+    numbers = [b"%d" % number for number in (told, hidden, prompt_tokens, prompt_tokens + told)]
+    filling = (orjson.dumps(answer.text), *numbers, b"")
+    return b"".join([part for pair in zip(template, filling, strict=True) for part in pair])
+
+
+def _template(exchange: Exchange, answer: Answer) -> tuple[bytes, ...]:
+    """The body around the text and the numbers of an answer in words: between two such answers only those differ."""
+    key = exchange.model.snapshot, answer.finish_reason
+    known = _templates.get(key)
+    if known is None:
+        told, hidden, read = _MARKED
+        marked = answer._replace(text="\x00", completion_tokens=told, reasoning_tokens=hidden)
+        prompt = exchange.prompt._replace(tokens=read)
+        known = tuple(_MARKS.split(_written(exchange._replace(answers=[marked], prompt=prompt))))
+        _templates[key] = known
+    return known
+
+
+_templates: dict[tuple[str, str], tuple[bytes, ...]] = {}
+_MARKED = (987_654_301, 987_654_302, 987_654_303)
+_MARKS = re.compile(b'"\\\\u0000"|%d|%d|%d|%d' % (*_MARKED, _MARKED[0] + _MARKED[2]))
+
+
+def _written(exchange: Exchange) -> bytes:
     document = exchange.frame("chat.completion", [_choice(exchange, place) for place in range(len(exchange.answers))])
     document["prompt_filter_results"] = exchange.prompt_filter_results()
     document["usage"] = exchange.usage()

@@ -20,6 +20,9 @@ _NAME_CHARACTERS = 100
 
 async def answer(azure: Azure, request: Request) -> Reply | StreamReply:
     """The answer to a request for ``/openai/…``; ``AzureError`` in the service's words. Both are in the journal."""
+    repeated = azure.repeats.answer(azure, request)
+    if repeated is not None:
+        return repeated
     call = Call(azure, request)
     try:
         return await _answer(call)

@@ -135,14 +135,15 @@ def _tokens(message: Message, said: str, encoding: str) -> int:
     plain = len(message) == 2 and message.get("content") is said
     if plain and message["role"] == "system" and len(said) <= _CACHED_CHARACTERS:
         return _system_tokens(said, encoding)
+    if plain:
+        return tokens.text_message_tokens(message["role"], said, encoding)
     return tokens.chat_prompt_tokens((message,), encoding) - _PRIMING
 
 
 @lru_cache(maxsize=256)
 def _system_tokens(said: str, encoding: str) -> int:
     # The same few system messages come with every prompt.
-    message = {"role": "system", "content": said}
-    return tokens.chat_prompt_tokens((message,), encoding) - _PRIMING
+    return tokens.text_message_tokens("system", said, encoding)
 
 
 def _pictures(content: list[Message], place: str, model: Model) -> list[Image]:

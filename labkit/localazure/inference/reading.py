@@ -56,16 +56,17 @@ class Outcome(NamedTuple):
 class Reading:
     """A well-formed request, with what was found out about it so far.
 
-    ``document`` makes the body of an answer that is worth keeping.
+    ``document`` makes the body of an answer that is worth keeping. ``comes_again`` is True when its body came before.
     """
 
-    __slots__ = ("_document", "_judged", "_outcomes", "asked")
+    __slots__ = ("_document", "_judged", "_outcomes", "asked", "comes_again")
 
     def __init__(self, asked: ChatRequest, document: Callable[[Exchange], tuple[bytes, ...]] | None = None) -> None:
         self.asked = asked
         self._document = document
         self._judged: dict[tuple[str, str], Judged] = {}
         self._outcomes: dict[tuple[str, int], Outcome] = {}
+        self.comes_again = False
 
     def judged(self, model: Model, version: str) -> Judged:
         """What ``model`` makes of the request under an API version; ``AzureError`` 400 when it does not take it."""
@@ -152,7 +153,13 @@ def _read(body: bytes) -> Reading:
     return Reading(asked, lambda exchange: chat_reply.cut(written(exchange)))
 
 
-_kept = lru_cache(maxsize=_KEPT_BODIES)(_read)
+@lru_cache(maxsize=_KEPT_BODIES)
+def _kept(body: bytes) -> Reading:
+    reading = _read(body)
+    reading.comes_again = True
+    return reading
+
+
 _seen: set[int] = set()
 
 

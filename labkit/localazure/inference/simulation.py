@@ -62,6 +62,11 @@ class Settings(NamedTuple):
     toolbox: ToolBox | None = None
     format: ResponseFormat | None = None
 
+    @property
+    def is_steady(self) -> bool:
+        """True when the same request always gets the same answer: at temperature 0 and with a seed."""
+        return self.temperature <= 0 or self.seed is not None
+
     def extra_tokens(self, encoding: str) -> int:
         """What tools and the schema of the answer add to the prompt's tokens."""
         return sum(part.tokens(encoding) for part in (self.toolbox, self.format) if part is not None)
@@ -98,9 +103,9 @@ class Simulation:
     def count(self, caller: str, prompt: Prompt, settings: Settings) -> int:
         """How many answers ``caller`` (a deployment's id) was given to exactly this request before, and counts it.
 
-        Always 0 where repetitions do not matter: at temperature 0 and with a seed.
+        Always 0 where repetitions do not matter.
         """
-        if settings.temperature <= 0 or settings.seed is not None:
+        if settings.is_steady:
             return 0
         request = (caller, prompt.digest, settings)
         before = self._times.get(request, 0)
