@@ -217,10 +217,12 @@ def _new_logs(connection: Connection) -> "LogsQueryClient":
     signed_in = credential(connection)
     if not connection.is_local:
         return LogsQueryClient(signed_in)
-    # As for the control plane; a local Azure issues tokens for the service's own audience.
+    # As for the control plane; a local Azure issues tokens for the service's own audience. The client adds the /v1, and
+    # of an endpoint that has it already it would drop a class's path (azure-monitor-query 2.0.0).
     policy = _bearer_over_http(signed_in, _LOGS_SCOPE)
-    endpoint = f"{connection.management_url}/v1"
-    return LogsQueryClient(signed_in, endpoint=endpoint, use_env_settings=False, authentication_policy=policy)
+    return LogsQueryClient(
+        signed_in, endpoint=connection.management_url, use_env_settings=False, authentication_policy=policy
+    )
 
 
 def _bearer_over_http(

@@ -4,11 +4,13 @@ import http.client
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from azure.mgmt.applicationinsights.models import ApplicationInsightsComponent
 
 import labkit
 from labkit import clients, connection
@@ -94,6 +96,10 @@ def test_two_students_work_side_by_side(
             account = clients.cognitive_services().accounts.get(here.resource_group, here.account)
             assert account.properties.endpoint == f"{pupil.url}/"
             assert [each.deployment for each in labkit.lab.calls()] == [name]
+            wanted = ApplicationInsightsComponent(location=here.location, kind="web", application_type="web")
+            component = clients.application_insights().components.create_or_update(here.resource_group, name, wanted)
+            answer = clients.logs().query_resource(component.id, "dependencies | count", timespan=timedelta(hours=1))
+            assert [list(row) for row in answer.tables[0].rows] == [[0]]
         finally:
             connection.disconnect()
     assert names == [["first"], ["second"]]
