@@ -202,10 +202,7 @@ def _management(kind: Callable[..., _Client]) -> Callable[[Connection], _Client]
         signed_in = credential(connection)
         options: dict[str, Any] = {"base_url": connection.management_url}
         if connection.is_local:
-            # No proxies and no .netrc; a token over http.
-            options |= {"use_env_settings": False, "authentication_policy": _bearer_over_http(signed_in)}
-            if ca_file := os.environ.get("REQUESTS_CA_BUNDLE"):
-                options["connection_verify"] = ca_file  # of a local Azure started with --tls
+            options |= _local_options(signed_in, _MANAGEMENT_SCOPE)
         return kind(signed_in, connection.subscription_id, **options)
 
     return make
@@ -217,17 +214,23 @@ def _new_logs(connection: Connection) -> "LogsQueryClient":
     signed_in = credential(connection)
     if not connection.is_local:
         return LogsQueryClient(signed_in)
-    # As for the control plane; a local Azure issues tokens for the service's own audience. The client adds the /v1, and
-    # of an endpoint that has it already it would drop a class's path (azure-monitor-query 2.0.0).
-    policy = _bearer_over_http(signed_in, _LOGS_SCOPE)
-    return LogsQueryClient(
-        signed_in, endpoint=connection.management_url, use_env_settings=False, authentication_policy=policy
-    )
+    # The client adds the /v1. Of an endpoint that has it already it would drop a class's path (release 2.0.0).
+    # A local Azure issues tokens for the service's own audience.
+    return LogsQueryClient(signed_in, endpoint=connection.management_url, **_local_options(signed_in, _LOGS_SCOPE))
 
 
-def _bearer_over_http(
-    credential: "TokenCredential", scope: str = _MANAGEMENT_SCOPE
-) -> "BearerTokenCredentialPolicy[Any, Any]":
+def _local_options(signed_in: "TokenCredential", scope: str) -> dict[str, Any]:
+    """What the SDKs' clients need for a local Azure: no proxies, no .netrc, a token over http, the CA of ``--tls``."""
+    options: dict[str, Any] = {
+        "use_env_settings": False,
+        "authentication_policy": _bearer_over_http(signed_in, scope),
+    }
+    if ca_file := os.environ.get("REQUESTS_CA_BUNDLE"):
+        options["connection_verify"] = ca_file
+    return options
+
+
+def _bearer_over_http(credential: "TokenCredential", scope: str) -> "BearerTokenCredentialPolicy[Any, Any]":
     """The SDKs' own policy, allowed to send a token over http: it is one of a local Azure's and opens nothing else."""
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 

@@ -4,11 +4,13 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from azure.mgmt.applicationinsights.models import ApplicationInsightsComponent
 from openai import APIConnectionError, AzureOpenAI
 
 import labkit
@@ -76,6 +78,10 @@ def test_links_in_answers_are_https(trusting: LocalAzure) -> None:
         )
         assert begun.result().name == "made"
         assert clients.openai().models.list().data
+        wanted = ApplicationInsightsComponent(location=here.location, kind="web", application_type="web")
+        component = clients.application_insights().components.create_or_update(here.resource_group, "appi", wanted)
+        answer = clients.logs().query_resource(component.id, "requests | count", timespan=timedelta(hours=1))
+        assert [list(row) for row in answer.tables[0].rows] == [[0]]
     finally:
         connection.disconnect()
 
