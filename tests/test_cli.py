@@ -167,8 +167,9 @@ def test_lab(tmp_path: Path, number: signal.Signals) -> None:
         assert started(f"{address[1]}/api/kernels?{address[2]}")
         children = psutil.Process(process.pid).children(recursive=True)
         (kernel,) = [child for child in children if "ipykernel_launcher" in command_line(child)]
-        azure = kernel.environ()["LABKIT_AZURE_URL"]
+        azure, key = (kernel.environ()[name] for name in ("LABKIT_AZURE_URL", "LABKIT_LAB_KEY"))
         assert answers(f"{azure}/labkit")
+        assert f"{azure}/#key={key}" in told, "the console's address is shown"
         listening = {address for each in [*children, psutil.Process(process.pid)] for address in listens_on(each)}
         assert listening == {"127.0.0.1"}
         process.send_signal(number)

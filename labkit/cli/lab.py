@@ -37,6 +37,8 @@ def lab(
     if not notebook.is_file():
         give_up(f"There is no {notebook}. Run this in the workbook's folder, or name a notebook with --notebook.")
     with LocalAzure(seed=seed, latency_scale=latency_scale) as azure:
+        typer.echo(f"Console of your local Azure, to watch your calls: {azure.url}/#key={azure.lab_key}")
+        sys.stdout.flush()
         command = [sys.executable, "-m", "jupyterlab", *_jupyterlab_options(notebook, port, no_browser), *context.args]
         status = _run_until_told(command, {**os.environ, **azure.environment(), **_jupyter_settings()})
     if status != 0:
