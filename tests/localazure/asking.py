@@ -13,6 +13,8 @@ BIG, SMALL, REASONING, EMBEDDING = "gpt-4-turbo", "gpt-35-turbo", "gpt-5-mini", 
 OMNI = "gpt-4o"
 VERSION = "2025-01-01-preview"
 RESPONSES_VERSION = "2025-04-01-preview"
+HELLO = [{"role": "user", "content": "Hello"}]
+CHAT = f"deployments/{BIG}/chat/completions"
 SAFE = {"filtered": False, "severity": "safe"}
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from labkit.localazure.inference import conversation
-from labkit.localazure.inference.parameters import check_length, invalid, missing, not_one_of, wrong_type
+from labkit.localazure.inference.parameters import check_length, invalid, labelled, missing, not_one_of, wrong_type
 from labkit.localazure.inference.prompt import Message
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
@@ -39,12 +39,8 @@ def _is_plain(message: object) -> bool:
     )
 
 
-def _check_message(message: object, place: str) -> None:
-    if not isinstance(message, dict):
-        raise wrong_type(place, "an object", message)
-    role = message.get("role")
-    if role is None:
-        raise missing(f"{place}.role")
+def _check_message(given: object, place: str) -> None:
+    message, role = labelled(given, place, "role")
     if role not in ROLES:
         raise not_one_of(f"{place}.role", role, ROLES)
     if not isinstance(message.get("content"), str):
@@ -76,12 +72,8 @@ def _check_content(message: Message, place: str) -> None:
         _check_part(part, f"{place}[{number}]")
 
 
-def _check_part(part: object, place: str) -> None:
-    if not isinstance(part, dict):
-        raise wrong_type(place, "an object", part)
-    kind = part.get("type")
-    if kind is None:
-        raise missing(f"{place}.type")
+def _check_part(given: object, place: str) -> None:
+    part, kind = labelled(given, place)
     if kind not in _PARTS:
         raise not_one_of(f"{place}.type", kind, _PARTS)
     value = part.get(kind)

@@ -235,6 +235,16 @@ def check_size(name: str, value: Any) -> None:
         raise invalid("invalid_value", message, name)
 
 
+def labelled(value: object, place: str, label: str = "type") -> tuple[dict[str, Any], Any]:
+    """The object ``value``, and what its field ``label`` says; ``AzureError`` 400 when it is none, or lacks that."""
+    if not isinstance(value, dict):
+        raise wrong_type(place, "an object", value)
+    said = value.get(label)
+    if said is None:
+        raise missing(f"{place}.{label}")
+    return value, said
+
+
 def check_length(name: str, values: list[Any], most: int) -> None:
     """``AzureError`` 400 when ``values`` is empty or longer than ``most``."""
     if not values:

@@ -15,7 +15,7 @@ import orjson
 from labkit import tokens
 from labkit.catalog import Model
 from labkit.localazure.inference import parameters, schema_rules
-from labkit.localazure.inference.parameters import invalid, missing, not_one_of, wrong_type
+from labkit.localazure.inference.parameters import invalid, labelled, missing, not_one_of, wrong_type
 from labkit.localazure.inference.tools import check_text, read_name
 
 _TYPES = ("json_object", "json_schema", "text")
@@ -45,15 +45,11 @@ ANY_JSON = ResponseFormat("json")
 
 def read(name: str, value: Any) -> ResponseFormat | None:
     """Reads ``response_format``; None for plain text."""
-    if not isinstance(value, dict):
-        raise wrong_type(name, "an object", value)
-    kind = value.get("type")
-    if kind is None:
-        raise missing(f"{name}.type")
+    asked, kind = labelled(value, name)
     if kind not in _TYPES:
         raise not_one_of(f"{name}.type", kind, _TYPES)
     if kind == "json_schema":
-        return _read_schema(value.get("json_schema"), name)
+        return _read_schema(asked.get("json_schema"), name)
     return ANY_JSON if kind == "json_object" else None
 
 

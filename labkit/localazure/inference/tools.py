@@ -16,7 +16,7 @@ import orjson
 
 from labkit import tokens
 from labkit.localazure.inference import parameters, schema_rules
-from labkit.localazure.inference.parameters import check_length, invalid, missing, not_one_of, wrong_type
+from labkit.localazure.inference.parameters import check_length, invalid, labelled, missing, not_one_of, wrong_type
 
 Choice = Literal["auto", "none", "required"]
 
@@ -204,11 +204,7 @@ def _listed(name: str, value: Any) -> list[Any]:
 
 
 def _check_type(tool: Any, place: str) -> None:
-    if not isinstance(tool, dict):
-        raise wrong_type(place, "an object", tool)
-    kind = tool.get("type")
-    if kind is None:
-        raise missing(f"{place}.type")
+    _, kind = labelled(tool, place)
     if kind != "function":
         raise not_one_of(f"{place}.type", kind, ("function",))
 

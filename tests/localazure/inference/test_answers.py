@@ -28,16 +28,15 @@ from labkit.localazure.journal import Entry
 from labkit.localazure.state import Azure
 from tests.localazure.asking import (
     BIG,
+    CHAT,
     EMBEDDING,
+    HELLO,
     REASONING,
     SMALL,
     VERSION,
     Asker,
     account_of,
 )
-
-HELLO = [{"role": "user", "content": "Hello"}]
-CHAT = f"deployments/{BIG}/chat/completions"
 
 
 @pytest.fixture

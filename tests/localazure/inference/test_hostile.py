@@ -10,18 +10,15 @@ from hypothesis import strategies as st
 from labkit.localazure.clock import ManualClock
 from labkit.localazure.state import Azure
 from tests.localazure.asking import (
-    BIG,
+    CHAT,
     EMBEDDING,
+    HELLO,
     REASONING,
     SMALL,
     VERSION,
     Asker,
 )
 from tests.localazure.conftest import Caller
-
-HELLO = [{"role": "user", "content": "Hello"}]
-CHAT = f"deployments/{BIG}/chat/completions"
-
 
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(string.printable, max_size=20),

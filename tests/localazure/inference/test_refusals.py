@@ -10,7 +10,9 @@ from labkit.localazure.journal import Entry
 from labkit.localazure.state import Azure
 from tests.localazure.asking import (
     BIG,
+    CHAT,
     EMBEDDING,
+    HELLO,
     REASONING,
     SMALL,
     VERSION,
@@ -21,8 +23,6 @@ from tests.localazure.asking import (
 )
 from tests.localazure.pictures import png, url
 
-HELLO = [{"role": "user", "content": "Hello"}]
-CHAT = f"deployments/{BIG}/chat/completions"
 PICTURE = [{"type": "image_url", "image_url": {"url": url(png(100, 100))}}]
 TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
 

@@ -7,7 +7,15 @@ follow OpenAI's published API reference, read 2026-11-25, but for those that nam
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labkit.localazure.inference.parameters import check_length, invalid, missing, not_one_of, text, wrong_type
+from labkit.localazure.inference.parameters import (
+    check_length,
+    invalid,
+    labelled,
+    missing,
+    not_one_of,
+    text,
+    wrong_type,
+)
 
 Item = dict[str, Any]
 
@@ -80,12 +88,8 @@ def _message(role: str, content: list[Item]) -> Item:
     return {"type": "message", "status": "completed", "role": role, "content": content}
 
 
-def _part(given: object, kinds: tuple[str, ...], place: str) -> Item:
-    if not isinstance(given, dict):
-        raise wrong_type(place, "an object", given)
-    kind = given.get("type")
-    if kind is None:
-        raise missing(f"{place}.type")
+def _part(sent: object, kinds: tuple[str, ...], place: str) -> Item:
+    given, kind = labelled(sent, place)
     if kind == "input_file":
         message = "Files are not supported by the local Azure. Content parts it reads are: input_text and input_image."
         raise invalid("invalid_value", message, f"{place}.type")

@@ -6,7 +6,7 @@ What a function may be called, say and take is checked where chat completions ch
 from collections.abc import Mapping
 from typing import Any
 
-from labkit.localazure.inference.parameters import invalid, missing, not_one_of, text, wrong_type
+from labkit.localazure.inference.parameters import invalid, labelled, missing, not_one_of, text, wrong_type
 
 Tool = dict[str, Any]
 
@@ -44,12 +44,8 @@ def choice_for_chat(choice: str | Tool) -> str | Tool:
     return choice if isinstance(choice, str) else {"type": "function", "function": {"name": choice["name"]}}
 
 
-def _tool(tool: object, place: str) -> Tool:
-    if not isinstance(tool, dict):
-        raise wrong_type(place, "an object", tool)
-    kind = tool.get("type")
-    if kind is None:
-        raise missing(f"{place}.type")
+def _tool(given: object, place: str) -> Tool:
+    tool, kind = labelled(given, place)
     if kind != "function":
         message = (
             f"The tool '{str(kind)[:50]}' is not supported by the local Azure. It knows tools of the type 'function', "
