@@ -4,8 +4,9 @@ from calendar import monthrange
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from labkit.localazure.usage import DAY_S
+
 _MONTHS = {"Monthly": 1, "Quarterly": 3, "Annually": 12, "BillingMonth": 1, "BillingQuarter": 3, "BillingAnnual": 12}
-DAY_S = 86_400
 
 
 class Period(NamedTuple):
