@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from labkit.instruments import BreakerState, CacheResult, Instruments
 from labkit.metering import usage
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
 PROVIDER = "azure.ai.openai"
-# Boundaries the conventions advise for the two histograms.
-_TOKEN_BUCKETS = tuple(4**power for power in range(14))
-_SECOND_BUCKETS = tuple(0.01 * 2**power for power in range(14))
 # Request parameters the conventions name; the values are numbers, never content.
 _REQUEST_ATTRIBUTES = {
     "max_tokens": "gen_ai.request.max_tokens",
@@ -43,7 +41,7 @@ class Operation:
 
 
 class Telemetry:
-    """The tracer and the two histograms every chat call reports to.
+    """The tracer and the instruments every chat call reports to.
 
     Without arguments they belong to the global providers, also to providers configured later.
     """
@@ -51,23 +49,31 @@ class Telemetry:
     def __init__(
         self, *, tracer_provider: "TracerProvider | None" = None, meter_provider: "MeterProvider | None" = None
     ) -> None:
-        from opentelemetry.metrics import get_meter
         from opentelemetry.trace import get_tracer
 
         self.tracer = get_tracer("labkit", tracer_provider=tracer_provider)
-        meter = get_meter("labkit", meter_provider=meter_provider)
-        self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            unit="{token}",
-            description="Tokens of a call.",
-            explicit_bucket_boundaries_advisory=_TOKEN_BUCKETS,
-        )
-        self._seconds = meter.create_histogram(
-            "gen_ai.client.operation.duration",
-            unit="s",
-            description="Duration of a call.",
-            explicit_bucket_boundaries_advisory=_SECOND_BUCKETS,
-        )
+        self._instruments = Instruments(meter_provider)
+
+    def count_cache(self, deployment: str, result: CacheResult) -> None:
+        """Count a request by what the cache did: hit, miss, stale, bypass (not asked), shared (an equal one's call)."""
+        self._instruments.cache.add(1, {"gen_ai.request.model": deployment, "labkit.cache.result": result})
+
+    def count_retry(self, deployment: str, error: BaseException) -> None:
+        """Count an attempt that failed with ``error`` and is made again."""
+        attributes = {
+            "gen_ai.request.model": deployment,
+            "error.type": type(error).__name__,
+            "error": error_kind(error),
+        }
+        self._instruments.retries.add(1, attributes)
+
+    def count_cost(self, deployment: str, model: str, cost_usd: float) -> None:
+        """Add the list price of an answer of ``model``; an unknown price (``nan``) is not counted."""
+        self._instruments.add_cost(cost_usd, {"gen_ai.request.model": deployment, "gen_ai.response.model": model})
+
+    def note_breaker(self, deployment: str, state: BreakerState) -> None:
+        """Keep the state of the deployment's circuit breaker, and count it when it is a change."""
+        self._instruments.set_breaker(deployment, state)
 
     @contextmanager
     def chat(self, deployment: str, params: Mapping[str, Any], *, message_count: int) -> Iterator[Operation]:
@@ -100,11 +106,11 @@ class Telemetry:
         if operation.answer is not None:
             attributes["gen_ai.response.model"] = operation.answer.model
             used = usage(operation.answer)
-            self._tokens.record(used.prompt_tokens, {**attributes, "gen_ai.token.type": "input"})
-            self._tokens.record(used.completion_tokens, {**attributes, "gen_ai.token.type": "output"})
+            self._instruments.tokens.record(used.prompt_tokens, {**attributes, "gen_ai.token.type": "input"})
+            self._instruments.tokens.record(used.completion_tokens, {**attributes, "gen_ai.token.type": "output"})
         if failure is not None:
             attributes["error.type"] = type(failure).__name__
-        self._seconds.record(operation.duration_s or 0.0, attributes)
+        self._instruments.duration.record(operation.duration_s or 0.0, attributes)
 
 
 @cache

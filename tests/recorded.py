@@ -33,13 +33,13 @@ class Recorded:
         return span
 
     def points(self, metric: str) -> list[dict[str, Any]]:
-        """The points of one histogram: attributes, count and sum."""
+        """The points of one metric: attributes, and count, sum and bounds or the value."""
         data = self._reader.get_metrics_data()
         if data is None:
             return []
         found = [each for scope in data.resource_metrics[0].scope_metrics for each in scope.metrics]
         return [
-            {**point.attributes, "count": point.count, "sum": point.sum, "bounds": point.explicit_bounds}
+            {**point.attributes, **_numbers(point)}
             for each in found
             if each.name == metric
             for point in each.data.data_points
@@ -49,6 +49,12 @@ class Recorded:
         """All of it as text, to search for what must not be in it."""
         spans = [span.to_json() for span in self.spans]
         return "\n".join([*spans, str(self.points("gen_ai.client.token.usage"))])
+
+
+def _numbers(point: Any) -> dict[str, Any]:
+    if hasattr(point, "value"):
+        return {"value": point.value}
+    return {"count": point.count, "sum": point.sum, "bounds": point.explicit_bounds}
 
 
 def seconds(span: ReadableSpan) -> float:

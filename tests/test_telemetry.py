@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -98,6 +100,53 @@ def test_durations_are_a_histogram_in_seconds():
     assert {point.get("error.type"): point["sum"] for point in points} == {None: 1.25, "ValueError": 0.5}
     assert points[0]["bounds"][:3] == (0.01, 0.02, 0.04)
     assert {point["count"] for point in recorded.points("gen_ai.client.token.usage")} == {1}
+
+
+def test_requests_are_counted_by_what_the_cache_did():
+    """One series for each deployment and result."""
+    recorded = Recorded()
+    for result in ("miss", "hit", "hit", "shared"):
+        recorded.telemetry.count_cache("big", result)
+    recorded.telemetry.count_cache("small", "bypass")
+    counted = {
+        (point["gen_ai.request.model"], point["labkit.cache.result"]): point["value"]
+        for point in recorded.points("labkit.cache.lookups")
+    }
+    assert counted == {("big", "miss"): 1, ("big", "hit"): 2, ("big", "shared"): 1, ("small", "bypass"): 1}
+
+
+def test_retries_are_counted_by_error():
+    """Class and code; never the text."""
+    recorded = Recorded()
+    for error in (sdk_error(refused(429)), sdk_error(refused(429)), TimeoutError("Anna has a cat")):
+        recorded.telemetry.count_retry("big", error)
+    points = recorded.points("labkit.retries")
+    assert {(point["error.type"], point["error"]): point["value"] for point in points} == {
+        ("RateLimitError", "RateLimitError 429"): 2,
+        ("TimeoutError", "TimeoutError"): 1,
+    }
+
+
+def test_cost_adds_up_for_deployment_and_model():
+    """In US dollars; a price nobody knows, or that cannot be, does not spoil the sum."""
+    recorded = Recorded()
+    for cost_usd in (0.25, 0.5, math.nan, math.inf, -1.0):
+        recorded.telemetry.count_cost("big", "gpt-4o-2024-08-06", cost_usd)
+    (point,) = recorded.points("labkit.cost")
+    assert point == {"gen_ai.request.model": "big", "gen_ai.response.model": "gpt-4o-2024-08-06", "value": 0.75}
+
+
+def test_a_breaker_has_a_state_and_its_changes_are_counted():
+    """The gauge shows the last state at every collection; saying the same again is no change."""
+    recorded = Recorded()
+    for state in ("closed", "open", "open", "half_open", "open"):
+        recorded.telemetry.note_breaker("big", state)
+    recorded.telemetry.note_breaker("small", "closed")
+    for _ in range(2):
+        states = {point["gen_ai.request.model"]: point["value"] for point in recorded.points("labkit.breaker.state")}
+        assert states == {"big": 2, "small": 0}
+    changes = {point["labkit.breaker.state"]: point["value"] for point in recorded.points("labkit.breaker.transitions")}
+    assert changes == {"open": 2, "half_open": 1}
 
 
 def test_nothing_configured_costs_next_to_nothing():
