@@ -9,6 +9,7 @@
     ├── InvalidRequestError     the call was refused before it was sent (also a ValueError)
     ├── PluginError             a cache, retry or meter of one's own does not fit (labkit.plugins)
     ├── WaitTooLongError        the service asks for more patience than is sensible (labkit.retry)
+    ├── DeadlineExceededError   no answer within the time given (labkit.deadline; also a TimeoutError)
     ├── ContentFilteredError    the prompt or the answer was filtered (labkit.validation)
     └── EmptyAnswerError        an answer without content (labkit.validation)
 

@@ -3,10 +3,24 @@ import random
 
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from labkit.deadline import Deadline, DeadlineExceededError
+from labkit.errors import InvalidRequestError
 from labkit.plugins import PluginError
-from labkit.retry import MOST_ATTEMPTS, RetryPolicy, WaitTooLongError, call_with_retry, is_transient, retry_after_s
+from labkit.retry import (
+    MOST_ATTEMPTS,
+    Attempt,
+    RetryPolicy,
+    WaitTooLongError,
+    attempts_of,
+    call_with_retry,
+    is_transient,
+    retry_after_s,
+)
 from tests.scripted import REQUEST, Sleeper, filtered_prompt, refused, sdk_error
+from tests.virtual import now_s, run_virtually
 
 NOW_S = 1_790_000_000.0  # 2026-09-21 14:13:20 GMT
 EXACT = RetryPolicy(jitter=0, now=lambda: NOW_S)
@@ -18,6 +32,7 @@ TRANSIENT = {
     "408": sdk_error(refused(408)),
     "500": sdk_error(refused(500)),
     "503": sdk_error(refused(503)),
+    "529": sdk_error(refused(529)),
     "timeout": openai.APITimeoutError(REQUEST),
     "connection": openai.APIConnectionError(request=REQUEST),
 }
@@ -62,6 +77,12 @@ def test_lasting_errors_are_not(error):
         pytest.param({"retry_after": "-4"}, None, id="negative"),
         pytest.param({"retry_after": "nan"}, None, id="nan"),
         pytest.param({"retry_after": "later"}, None, id="a word"),
+        pytest.param({"retry_after": "Mon, 99 Sep 2026 99:00:00 GMT"}, None, id="a date that is none"),
+        pytest.param({"retry_after_ms": "-inf", "retry_after": "7"}, 7.0, id="minus infinity"),
+        pytest.param({"message": "Rate limited. Please retry after 9 seconds."}, 9.0, id="in words"),
+        pytest.param({"message": "Please retry after 450 milliseconds."}, 0.45, id="in words, milliseconds"),
+        pytest.param({"message": "Retry after 9 seconds.", "retry_after": "7"}, 7.0, id="headers beat words"),
+        pytest.param({"message": "Retry after lunch."}, None, id="words without a time"),
         pytest.param({}, None, id="not said"),
     ],
 )
@@ -99,10 +120,53 @@ def test_jitter_only_adds_and_is_reproducible_on_request():
     assert seeded[0] == seeded[1]
 
 
-def test_jitter_does_not_push_a_wait_over_the_limit():
-    """119 s is within two minutes, so it is waited for, jitter or not."""
-    policy = RetryPolicy(jitter=0.5)
-    assert 119 <= policy.wait_s(sdk_error(refused(429, retry_after="119")), 1) <= 120
+@given(
+    said_s=st.floats(0.001, 120),
+    jitter=st.floats(0, 3),
+    seed=st.integers(0, 2**32),
+)
+def test_a_wait_is_never_below_the_services_word_nor_above_the_limit(said_s, jitter, seed):
+    """Whatever the jitter: at least what was said, at most two minutes."""
+    policy = RetryPolicy(jitter=jitter, rng=random.Random(seed))
+    error = sdk_error(refused(429, retry_after=repr(said_s)))
+    assert said_s <= policy.wait_s(error, 1) <= 120
+
+
+def test_jitter_near_the_limit_still_spreads():
+    """Callers told 119 s do not all come back after exactly 120: what room there is is used evenly."""
+    error = sdk_error(refused(429, retry_after="119"))
+    policy = RetryPolicy(jitter=0.5, rng=random.Random(13))
+    waits = [policy.wait_s(error, 1) for _ in range(100)]
+    assert max(waits) < 120
+    assert len({round(wait, 2) for wait in waits}) > 50
+
+
+def test_refusals_can_be_waited_out_apart_from_failures():
+    """Patience with a busy deployment is one thing, retries of a broken one another; each has its count."""
+    policy = RetryPolicy(max_retries=1, max_refusals=3, jitter=0)
+    broken = TRANSIENT["500"]
+
+    def after(*errors):
+        flaky, sleeper = Flaky(*errors), Sleeper()
+        return flaky, call_with_retry(flaky, policy, sleep=sleeper)
+
+    flaky, call = after(LIMITED, broken, LIMITED, LIMITED)
+    assert asyncio.run(call) == "answer"
+    assert flaky.calls == 5 == policy.max_attempts
+    flaky, call = after(LIMITED, broken, LIMITED, broken)
+    with pytest.raises(openai.InternalServerError):
+        asyncio.run(call)
+    assert flaky.calls == 4
+    flaky, call = after(*[LIMITED] * 9)
+    with pytest.raises(openai.RateLimitError):
+        asyncio.run(call)
+    assert flaky.calls == 4
+
+
+def test_a_long_wait_in_words_is_named_too():
+    """Real services have said it in the message only."""
+    with pytest.raises(WaitTooLongError, match="86,400 s"):
+        RetryPolicy().wait_s(sdk_error(refused(429, message="Retry after 86400 seconds")), 1)
 
 
 @pytest.mark.parametrize("said", ["86400", "121", "inf"])
@@ -153,7 +217,7 @@ async def test_the_last_error_says_how_many_attempts_were_made():
         await call_with_retry(flaky, EXACT, sleep=Sleeper())
     assert flaky.calls == 4
     assert refusal.value is errors[3]
-    assert refusal.value.__notes__ == ["Given up after 4 attempts."]
+    assert refusal.value.__notes__ == ["Given up after 4 attempts: 4 x InternalServerError 503 (waited 3.5 s)."]
 
 
 async def test_fewer_attempts_can_be_asked_for():
@@ -221,3 +285,149 @@ async def test_cancelling_is_not_an_error_to_retry():
     with pytest.raises(asyncio.CancelledError):
         await call_with_retry(flaky, EXACT, sleep=Sleeper())
     assert flaky.calls == 1
+
+
+async def test_the_attempts_are_attached_and_told_in_words():
+    """Kinds, times and waits of every try; none of the service's words."""
+    ticks = iter(range(0, 100, 2))  # each look at the clock is two seconds later
+    secret = sdk_error(refused(429, message="Anna has a cat", retry_after="20"))
+    with pytest.raises(openai.InternalServerError) as refusal:
+        await call_with_retry(
+            Flaky(secret, *[sdk_error(refused(503)) for _ in range(9)]),
+            RetryPolicy(max_retries=2, jitter=0),
+            sleep=Sleeper(),
+            clock=lambda: next(ticks),
+        )
+    assert attempts_of(refusal.value) == (
+        Attempt("RateLimitError 429", True, 2, 20),
+        Attempt("InternalServerError 503", False, 2, 1),
+        Attempt("InternalServerError 503", False, 2, None),
+    )
+    assert refusal.value.__notes__ == [
+        "Given up after 3 attempts: RateLimitError 429 (waited 20 s), 2 x InternalServerError 503 (waited 1 s)."
+    ]
+
+
+async def test_a_policy_sees_the_attempts_so_far():
+    """So a student's policy can count kinds of errors without a memory of its own."""
+    seen = []
+
+    class Counting:
+        def wait_s(self, error, attempt):
+            seen.append([each.error for each in attempts_of(error)])
+            return 0
+
+    await call_with_retry(Flaky(LIMITED, TRANSIENT["timeout"]), Counting(), sleep=Sleeper())
+    assert seen == [["RateLimitError 429"], ["RateLimitError 429", "APITimeoutError"]]
+
+
+async def test_an_error_of_no_call_has_no_attempts():
+    """And a call that failed once has one."""
+    assert attempts_of(ValueError()) == ()
+    with pytest.raises(openai.BadRequestError) as refusal:
+        await call_with_retry(Flaky(FINAL["400"]), EXACT, sleep=Sleeper())
+    assert [each.error for each in attempts_of(refusal.value)] == ["BadRequestError 400"]
+
+
+async def test_errors_of_the_retry_layer_carry_the_attempts_too():
+    """The wait that is too long is named, and what came before it is known."""
+    errors = TRANSIENT["500"], sdk_error(refused(429, retry_after="86400"))
+    with pytest.raises(WaitTooLongError) as refusal:
+        await call_with_retry(Flaky(*errors), EXACT, sleep=Sleeper())
+    assert [each.wait_s for each in attempts_of(refusal.value)] == [0.5, None]
+    assert "InternalServerError 500 (waited 0.5 s), RateLimitError 429" in refusal.value.__notes__[0]
+
+
+async def test_each_retry_is_told_before_its_wait():
+    """What counts retries hears of those that happen, not of the last failure."""
+    told = []
+    with pytest.raises(openai.RateLimitError):
+        await call_with_retry(
+            Flaky(*[LIMITED] * 9),
+            RetryPolicy(max_retries=2, jitter=0),
+            sleep=Sleeper(),
+            on_retry=lambda error, wait_s: told.append((error, wait_s)),
+        )
+    assert told == [(LIMITED, 0.5), (LIMITED, 1.0)]
+
+
+def within(deadline_s, call, policy=EXACT):
+    """Runs a call against a deadline in virtual time; gives the error, and the time it took."""
+
+    async def main():
+        began_s = now_s()
+        with pytest.raises(DeadlineExceededError) as refusal:
+            await call_with_retry(call, policy, deadline=Deadline.after(deadline_s, now_s), clock=now_s)
+        return refusal.value, now_s() - began_s
+
+    return run_virtually(main())
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun():
+    """The error comes at once, says what is missing, and has the service's error as its cause."""
+    limited = sdk_error(refused(429, retry_after="20"))
+    error, took_s = within(5, Flaky(limited))
+    assert took_s == 0
+    assert error.__cause__ is limited
+    assert error.deadline_s == 5
+    assert "after RateLimitError 429 the next attempt is due in 20 s, and 5 s are left" in str(error)
+    assert [each.error for each in attempts_of(error)] == ["RateLimitError 429"]
+    assert isinstance(error, TimeoutError)
+
+
+def test_the_running_attempt_is_cut_at_the_deadline():
+    """Time spent on earlier attempts and waits counts; the last error before is the cause."""
+    broken = sdk_error(refused(500))
+    calls = []
+
+    async def slow_then_stuck():
+        calls.append(now_s())
+        if len(calls) == 1:
+            await asyncio.sleep(2)
+            raise broken
+        await asyncio.sleep(3600)
+
+    error, took_s = within(5, slow_then_stuck)
+    assert (took_s, len(calls)) == (5, 2)
+    assert error.__cause__ is broken
+    assert [(each.error, each.duration_s) for each in attempts_of(error)] == [
+        ("InternalServerError 500", 2),
+        ("DeadlineExceededError", 2.5),
+    ]
+
+
+@pytest.mark.parametrize("deadline_s", [0, -3])
+def test_without_time_nothing_is_sent(deadline_s):
+    """A caller that passes on what is left of its own time may have none left."""
+    flaky = Flaky()
+    error, took_s = within(deadline_s, flaky)
+    assert (flaky.calls, took_s) == (0, 0)
+    assert "no time left to send it" in str(error)
+
+
+def test_a_policy_is_not_asked_about_the_deadline():
+    """One that retries everything does not get past it."""
+
+    class Always:
+        def wait_s(self, error, attempt):
+            return 0
+
+    async def stuck():
+        await asyncio.sleep(3600)
+
+    assert within(5, stuck, Always())[1] == 5
+
+
+async def test_an_endless_deadline_is_none():
+    """``inf`` is allowed; a timeout of the call itself is not taken for the deadline."""
+    assert await call_with_retry(Flaky(), EXACT, deadline=Deadline.after(float("inf"))) == "answer"
+    with pytest.raises(TimeoutError) as own:
+        await call_with_retry(Flaky(TimeoutError("mine")), EXACT, deadline=Deadline.after(60))
+    assert str(own.value) == "mine"
+
+
+@pytest.mark.parametrize("deadline_s", ["5", True, float("nan")])
+def test_a_deadline_is_seconds(deadline_s):
+    """The error says what was given."""
+    with pytest.raises(InvalidRequestError, match="deadline_s must be seconds"):
+        Deadline.after(deadline_s)
