@@ -57,7 +57,7 @@ class Caller:
         What ``check`` raises about an answer counts as a failure of the call and is not retried: it has been paid for.
         """
         call = _Call(self, deployment, messages, params, added)
-        with self.telemetry.chat(deployment, params, message_count=len(messages)) as operation:
+        with self.telemetry.chat(deployment, params, messages=messages) as operation:
             try:
                 answer = await call_with_retry(call.attempt, retry, max_attempts=max_attempts, sleep=call.wait)
             finally:

@@ -1,8 +1,10 @@
 import math
 
 import pytest
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
+from labkit.instruments import METRICS
 from labkit.telemetry import PROVIDER, Telemetry, error_kind, process_telemetry
 from tests.recorded import Recorded, seconds
 from tests.scripted import completion, refused, sdk_error
@@ -149,6 +151,84 @@ def test_a_breaker_has_a_state_and_its_changes_are_counted():
     assert changes == {"open": 2, "half_open": 1}
 
 
+def test_a_stream_says_when_its_first_chunk_came():
+    """As a metric and on the span; a call that is no stream says neither."""
+    recorded = Recorded()
+    record_call(recorded.telemetry)
+    with recorded.telemetry.chat("big", {}, message_count=1, stream=True) as operation:
+        operation.answer, operation.first_token_s, operation.duration_s = completion(), 0.25, 2.0
+    call, stream = recorded.spans
+    assert "gen_ai.request.stream" not in call.attributes
+    assert (stream.attributes["gen_ai.request.stream"], stream.attributes["message_count"]) == (True, 1)
+    assert stream.attributes["gen_ai.response.time_to_first_chunk"] == 0.25
+    (point,) = recorded.points("gen_ai.client.operation.time_to_first_chunk")
+    assert (point["count"], point["sum"], point["gen_ai.request.model"]) == (1, 0.25, "big")
+
+
+def test_a_stream_without_usage_counts_no_tokens():
+    """What the service did not report is unknown, not zero."""
+    recorded = Recorded()
+    with recorded.telemetry.chat("big", {}, message_count=1, stream=True) as operation:
+        operation.answer = completion().model_copy(update={"usage": None})
+    assert recorded.points("gen_ai.client.token.usage") == []
+    assert not {"tokens_used", "gen_ai.usage.input_tokens"} & set(recorded.span.attributes)
+    assert recorded.span.attributes["gen_ai.response.finish_reasons"] == ("stop",)
+
+
+def test_a_reader_who_stops_a_stream_is_no_failure():
+    """Closing the generator ends the span as a success, with what there was until then."""
+    recorded = Recorded()
+
+    def chunks():
+        with recorded.telemetry.chat("big", {}, message_count=1, stream=True) as operation:
+            operation.first_token_s = 0.1
+            yield "War"
+            yield "saw"
+
+    reading = chunks()
+    assert next(reading) == "War"
+    assert get_current_span().is_recording() is False
+    reading.close()
+    assert (recorded.span.status.status_code, recorded.span.attributes["success"]) == (StatusCode.UNSET, True)
+
+
+def test_what_happens_during_a_call_belongs_to_it():
+    """Spans of others, such as the HTTP client's, are children of the call's; afterwards it is over."""
+    recorded = Recorded()
+    with recorded.telemetry.chat("big", {}, message_count=1), recorded.telemetry.tracer.start_as_current_span("POST"):
+        pass
+    post, call = recorded.spans
+    assert (post.name, post.parent.span_id) == ("POST", call.context.span_id)
+    assert get_current_span().get_span_context().is_valid is False
+
+
+def test_the_number_of_choices_is_told_unless_it_is_one():
+    """As the conventions want it, and reasoning tokens where there are some."""
+    recorded = Recorded()
+    for choices in (1, 3):
+        with recorded.telemetry.chat("big", {"n": choices}, message_count=1) as operation:
+            operation.answer = completion(reasoning_tokens=choices - 1)
+    one, three = (dict(span.attributes) for span in recorded.spans)
+    assert set(three) - set(one) == {"gen_ai.request.choice.count", "gen_ai.usage.reasoning.output_tokens"}
+
+
+def test_every_metric_of_the_table_has_its_unit_and_description():
+    """What arrives is what the table says, and labkit's names do not pretend to be the conventions'."""
+    recorded = Recorded()
+    telemetry = recorded.telemetry
+    record_call(telemetry)
+    with telemetry.chat("big", {}, message_count=1, stream=True) as operation:
+        operation.first_token_s = 0.1
+    telemetry.count_cache("big", "hit")
+    telemetry.count_retry("big", TimeoutError())
+    telemetry.count_cost("big", "gpt-4o", 0.1)
+    telemetry.note_breaker("big", "open")
+    assert recorded.metrics == {metric.name: (metric.unit, metric.description) for metric in METRICS}
+    conventions = {value for name, value in vars(gen_ai_metrics).items() if name.isupper() and isinstance(value, str)}
+    assert {metric.name for metric in METRICS if metric.name.startswith("gen_ai.")} <= conventions
+    assert all(metric.name.startswith(("gen_ai.", "labkit.")) for metric in METRICS)
+
+
 def test_nothing_configured_costs_next_to_nothing():
     """Without providers the spans do not record, and nothing is computed for them."""
     with process_telemetry().chat("big", {}, message_count=1) as operation:
@@ -163,6 +243,7 @@ def test_nothing_configured_costs_next_to_nothing():
         (sdk_error(refused(429)), "RateLimitError 429"),
         (sdk_error(refused(404, "DeploymentNotFound")), "NotFoundError DeploymentNotFound"),
         (ValueError("secret"), "ValueError"),
+        (sdk_error(refused(400, "your prompt was: Anna has a cat")), "BadRequestError 400"),
     ],
 )
 def test_the_kind_of_an_error_is_its_class_and_code(error, kind):
