@@ -1,7 +1,20 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai import NOT_GIVEN
 
-from labkit.catalog import model
-from labkit.tuning import SESSION_RULES, Change, reasoning_limit, tune, without_refused
+from labkit.catalog import MODELS, model
+from labkit.errors import InvalidRequestError
+from labkit.tuning import (
+    SESSION_RULES,
+    STRUCTURE_RULES,
+    Change,
+    Prompt,
+    reasoning_limit,
+    rules_for,
+    tune,
+    without_refused,
+)
 from tests.scripted import ask, refused, refused_parameter, sdk_error
 
 MIDDLE = "x" * 1000
@@ -53,7 +66,13 @@ def test_words_of_the_user_set_temperature_and_penalty(text, parameter, value):
     assert changes(text)[parameter] == value
 
 
-@pytest.mark.parametrize("text", ["My analyzer is broken.", "It was recreated.", "Otwórz plik.", "Co to jest token?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("My analyzer is broken.", "It was recreated.", "Otwórz plik.", "Co to jest token?", "psychoanaliza"),
+        *("Paralyze them.", "odtworzył plik", "nierozmowny", "a miscreant", "odtworzenie"),
+    ],
+)
 def test_words_that_only_look_alike_change_nothing(text):
     """The session looked for bits of words, and found them in others."""
     assert changes(text, {"max_tokens": 5}) == {}
@@ -109,6 +128,108 @@ def test_rules_can_be_chosen_and_written():
 
     assert tune(ask("Analyze"), {}, rules=()).params == {}
     assert tune(ask("Analyze"), {}, rules=[polite]).params == {"seed": 7}
+
+
+# What a caller may set a parameter to: a value, the service's default in words of the SDK, or null.
+VALUES = st.one_of(st.none(), st.just(NOT_GIVEN), st.floats(0, 2), st.integers(1, 4000))
+PARAMETERS = st.dictionaries(
+    st.sampled_from(
+        ["max_tokens", "max_completion_tokens", "temperature", "presence_penalty", "top_p", "seed", "reasoning_effort"]
+    ),
+    VALUES,
+)
+SENTENCES = st.lists(st.sampled_from(["Analyze", "create", "rozmowę", "stwórz", "x" * 400, "Hi"]), max_size=12)
+RULES = st.sampled_from([SESSION_RULES, STRUCTURE_RULES, *map(rules_for, ("analysis", "creation", "conversation"))])
+ANY_MODEL = st.sampled_from([None, *MODELS.values()])
+
+
+@given(words=SENTENCES, params=PARAMETERS, rules=RULES, known=ANY_MODEL)
+def test_rules_only_add(words, params, rules, known):
+    """Whatever the caller set stays, even None and NOT_GIVEN; only a reasoning model's limit changes its name."""
+    tuned = tune(ask(" ".join(words)), params, model=known, rules=rules)
+    added = {change.parameter for change in tuned.changes if change.instead_of is None}
+    assert not added & set(params)
+    kept = {name: value for name, value in tuned.params.items() if name not in added}
+    renamed = [change for change in tuned.changes if change.instead_of]
+    if renamed:
+        assert known is not None
+        assert known.is_reasoning
+        kept["max_tokens"] = kept.pop("max_completion_tokens")
+    assert kept == params
+    assert {change.parameter: change.value for change in tuned.changes}.items() <= tuned.params.items()
+
+
+@given(words=SENTENCES, params=PARAMETERS, rules=RULES, known=ANY_MODEL)
+def test_tuning_twice_is_tuning_once(words, params, rules, known):
+    """What is tuned needs no more tuning: a request that is sent again goes out the same."""
+    once = tune(ask(" ".join(words)), params, model=known, rules=rules)
+    again = tune(ask(" ".join(words)), once.params, model=known, rules=rules)
+    assert (again.params, again.changes) == (once.params, ())
+
+
+@given(words=SENTENCES, rules=RULES, known=st.sampled_from([each for each in MODELS.values() if each.is_reasoning]))
+def test_a_reasoning_model_is_left_alone(words, rules, known):
+    """It refuses what rules would set, and a small limit would be used up by thinking."""
+    assert tune(ask(" ".join(words)), {"reasoning_effort": "low"}, model=known, rules=rules).changes == ()
+
+
+def test_two_limits_are_the_callers_contradiction():
+    """Renaming one would overwrite the other without a word; the service says what is wrong."""
+    both = {"max_tokens": 50, "max_completion_tokens": 900}
+    assert tune(ask(), both, model=model("gpt-5")).params == both
+    assert without_refused(both, REFUSED_LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        pytest.param({"response_format": {"type": "json_object"}}, {"temperature": 0.1}, id="json"),
+        pytest.param({"tools": [{"type": "function"}]}, {"temperature": 0.1}, id="tools"),
+        pytest.param({"response_format": {"type": "text"}}, {"max_tokens": 200}, id="text"),
+        pytest.param({"tools": NOT_GIVEN}, {"max_tokens": 200}, id="not given"),
+    ],
+)
+def test_what_a_program_reads_is_steady_and_not_cut(form, expected):
+    """JSON and calls of functions, whatever the words are; half of one is of no use."""
+    assert changes("Create a user.", form, rules=STRUCTURE_RULES) == expected
+    assert ("max_tokens" in changes("Create a user.", form)) == ("max_tokens" in expected)
+
+
+def test_a_dialogue_is_known_by_its_turns():
+    """After two answers the penalty, without the word conversation and in any language."""
+    turn = [*ask("Hej"), {"role": "assistant", "content": "Cześć"}]
+    params = [tune([*turn * n, *ask("Co dalej?")], {}, rules=STRUCTURE_RULES).params for n in (0, 1, 2)]
+    assert [each.get("presence_penalty") for each in params] == [None, None, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("analysis", {"temperature": 0.1}),
+        ("creation", {"temperature": 0.8}),
+        ("conversation", {"presence_penalty": 0.6}),
+    ],
+)
+def test_the_callers_word_counts_for_more_than_the_prompts(task, expected):
+    """A declared kind of work: no keyword is read, and the reason is the session's."""
+    text = "Analyze, create, conversation: " + MIDDLE
+    assert changes(text, rules=rules_for(task)) == expected
+    assert tune(ask(text), {}, rules=rules_for(task)).changes[0].rule == task
+
+
+def test_an_unknown_task_names_those_there_are():
+    """Before anything is sent."""
+    with pytest.raises(InvalidRequestError, match="analysis, creation, conversation, not 'poetry'"):
+        rules_for("poetry")
+
+
+def test_a_long_text_is_read_at_its_two_ends():
+    """A request stands there; what is pasted in between is material, and reading it would cost time at each call."""
+    filler = "some words " * 5_000
+    assert changes(f"Analyze this: {filler}")["temperature"] == 0.1
+    assert changes(f"{filler} Analyze that.")["temperature"] == 0.1
+    assert "temperature" not in changes(f"Read this: {filler} we analyze and create {filler} Thanks.")
+    assert len(Prompt(ask(filler * 10)).words) < 10_000
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "o3-mini"])
