@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit.metering import latency_s
+from labkit.deadline import Deadline
+from labkit.metering import latency_s, usage
+from labkit.paced import Pacer, Room
 from labkit.plugins import PluginError, Retry
-from labkit.retry import MOST_ATTEMPTS, call_with_retry
+from labkit.retry import call_with_retry
 from labkit.telemetry import Telemetry
 from labkit.tuning import without_refused
 from labkit.validation import EmptyAnswerError
@@ -17,12 +20,15 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     """An answer, the parameters it was asked with, and two times.
 
-    ``latency_s`` is what the service took for this answer; ``duration_s`` adds failed attempts and waits before it.
+    ``latency_s`` is what the service took for this answer; ``duration_s`` adds failed attempts and waits before it,
+    also those for a pacer.
     """
 
     answer: "ChatCompletion"
@@ -47,22 +53,26 @@ class Caller:
         params: Mapping[str, Any],
         *,
         retry: Retry,
-        max_attempts: int = MOST_ATTEMPTS,
+        max_attempts: int | None = None,
         added: frozenset[str] = frozenset(),
         check: Callable[["ChatCompletion"], object] | None = None,
+        pacer: Pacer | None = None,
+        deadline_s: float | Deadline | None = None,
+        encoding: str | None = None,
     ) -> Completed:
         """The answer of ``deployment``, after as many attempts as ``retry`` and ``max_attempts`` allow.
 
         Parameters ``added`` to the caller's are left out when the model refuses them, and ``max_tokens`` is renamed.
         What ``check`` raises about an answer counts as a failure of the call and is not retried: it has been paid for.
+        Each attempt waits for room with ``pacer``, for as many tokens as the call is likely to count (by ``encoding``
+        where one is given). ``DeadlineExceededError`` after ``deadline_s`` from now, or at a deadline under way.
         """
-        call = _Call(self, deployment, messages, params, added)
+        call = _Call(self, deployment, messages, params, added, Deadline.of(deadline_s, self.clock), pacer, encoding)
         with self.telemetry.chat(deployment, params, messages=messages) as operation:
             try:
-                answer = await call_with_retry(call.attempt, retry, max_attempts=max_attempts, sleep=call.wait)
+                operation.answer = answer = await call.through(call.attempt, retry, max_attempts)
             finally:
                 operation.duration_s = call.elapsed_s
-            operation.answer = answer
             if check is not None:
                 check(answer)
         return Completed(answer, call.params, call.latency_s, call.elapsed_s)
@@ -75,49 +85,100 @@ class Caller:
             await note_existing(error)
 
 
-@dataclass(slots=True)
 class _Call:
-    """A call under way: the parameters as the model takes them, and the time spent."""
+    """A call under way: the parameters as the model takes them, its room with the pacer, and the time spent."""
 
-    caller: Caller
-    deployment: str
-    messages: Sequence[Mapping[str, Any]]
-    params: Mapping[str, Any]
-    added: frozenset[str]
-    latency_s: float = 0.0
-    elapsed_s: float = 0.0
+    def __init__(
+        self,
+        caller: Caller,
+        deployment: str,
+        messages: Sequence[Mapping[str, Any]],
+        params: Mapping[str, Any],
+        added: frozenset[str],
+        deadline: Deadline | None,
+        pacer: Pacer | None,
+        encoding: str | None,
+    ) -> None:
+        self.caller, self.deployment, self.messages, self.params = caller, deployment, messages, params
+        self.added, self.deadline, self.encoding = added, deadline, encoding
+        self.room = Room(pacer, self.estimate)
+        self.latency_s = self.elapsed_s = 0.0
+
+    def estimate(self) -> int:
+        tokens: int = import_module("labkit.pacing").estimate_tokens(self.messages, self.params, encoding=self.encoding)
+        return tokens
+
+    async def through(self, attempt: Callable[[], Awaitable[T]], retry: Retry, max_attempts: int | None) -> T:
+        """What ``attempt`` gives in the end. Whatever happens, nothing stays reserved."""
+        try:
+            return await call_with_retry(
+                attempt,
+                retry,
+                max_attempts=max_attempts,
+                deadline=self.deadline,
+                sleep=self.wait,
+                clock=self.caller.clock,
+                on_retry=self.count_retry,
+            )
+        finally:
+            self.room.close()
 
     async def attempt(self) -> "ChatCompletion":
+        return await self.accepted(self._answer)
+
+    async def accepted(self, send: Callable[[], Awaitable[T]]) -> T:
+        """What ``send`` gives once the parameters are those that the model takes."""
         from openai import BadRequestError
 
         while True:
             try:
-                return await self._send()
+                return await self._in_room(send)
             except BadRequestError as error:
                 accepted = without_refused(self.params, error, added=self.added)
                 if accepted is None:
                     raise
                 self.params = accepted
 
-    async def wait(self, seconds: float) -> None:
-        self.elapsed_s += seconds
-        await self.caller.sleep(seconds)
+    def count_retry(self, error: Exception, wait_s: float) -> None:
+        self.caller.telemetry.count_retry(self.deployment, error)
 
-    async def _send(self) -> "ChatCompletion":
+    async def wait(self, seconds: float) -> None:
+        if not self.room.pauses(seconds):
+            self.elapsed_s += seconds
+            await self.caller.sleep(seconds)
+
+    async def _in_room(self, send: Callable[[], Awaitable[T]]) -> T:
+        if self.room.pacer is not None:
+            began_s = self.caller.clock()
+            await self.room.reserve()
+            self.elapsed_s += self.caller.clock() - began_s
+        try:
+            return await send()
+        except BaseException as error:
+            self.room.failed(error)
+            raise
+
+    async def _answer(self) -> "ChatCompletion":
         from openai import APIStatusError
 
-        create: Any = self.caller.client().chat.completions.with_raw_response.create
         started_s, headers = self.caller.clock(), None
         try:
-            raw = await create(model=self.deployment, messages=self.messages, **self.params)
+            raw = await self.create(self.params)
             headers = raw.headers
-            return _completion(raw.parse())
+            answer = _completion(raw)
+            self.room.answered(usage(answer).total_tokens or None, headers)
+            return answer
         except APIStatusError as error:
             headers = error.response.headers
             raise
         finally:
             self.latency_s = latency_s(headers, self.caller.clock() - started_s)
             self.elapsed_s += self.latency_s
+
+    async def create(self, params: Mapping[str, Any]) -> Any:
+        """The SDK's raw response to one request."""
+        create: Any = self.caller.client().chat.completions.with_raw_response.create
+        return await create(model=self.deployment, messages=self.messages, **params)
 
 
 def client_source(client: "AsyncOpenAI | None") -> Callable[[], "AsyncOpenAI"]:
@@ -144,7 +205,12 @@ def _client_of_connection() -> "AsyncOpenAI":
     return clients.async_openai()
 
 
-def _completion(answer: Any) -> "ChatCompletion":
+def _completion(raw: Any) -> "ChatCompletion":
+    try:
+        answer = raw.parse()
+    except ValueError:
+        # Without its cause: a JSONDecodeError holds the whole text.
+        raise EmptyAnswerError("The service answered with something that is not JSON, or only half of it.") from None
     if not hasattr(answer, "choices"):
         raise EmptyAnswerError("The endpoint answered with something other than a chat completion: check its address.")
     completion: ChatCompletion = answer

@@ -39,6 +39,11 @@ class Deadline:
             raise InvalidRequestError(f"deadline_s must be seconds, or None for no deadline; this is {deadline_s!r}.")
         return cls(float(deadline_s), clock() + deadline_s, clock)
 
+    @classmethod
+    def of(cls, given: "float | Deadline | None", clock: Callable[[], float] = time.monotonic) -> "Deadline | None":
+        """``given`` itself when it is a deadline under way, one that begins now when it is seconds."""
+        return cls.after(given, clock) if given is not None and not isinstance(given, Deadline) else given
+
     @property
     def left_s(self) -> float:
         """The seconds left; never below 0."""

@@ -29,26 +29,30 @@ class Sent:
 class Service:
     """Gives ``replies`` in order, the last one again and again; an exception among them breaks the connection.
 
-    While ``gate`` is not set every reply waits for it, or only the first one with ``only_first_waits``.
+    While ``gate`` is not set every reply waits for it, or only the first one with ``only_first_waits``. Each takes
+    ``takes_s`` seconds of the loop's time.
     """
 
     replies: list[httpx2.Response | Exception]
     sent: list[Sent] = field(default_factory=list)
     gate: asyncio.Event | None = None
     only_first_waits: bool = False
+    takes_s: float | None = None
     at_once: int = 0
     most_at_once: int = 0
 
     def client(self, **options: Any) -> AsyncAzureOpenAI:
         """A real client that talks to this service and to nobody else."""
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._reply))
-        return AsyncAzureOpenAI(
+        client = AsyncAzureOpenAI(
             azure_endpoint="https://scripted.invalid",
             api_key="not-a-key",
             api_version="2024-10-21",
             http_client=http,
             **{"max_retries": 0, **options},
         )
+        client._platform = "Linux"  # else the SDK asks a thread, which a loop of virtual time would not wait for
+        return client
 
     @property
     def deployments(self) -> list[str]:
@@ -60,6 +64,8 @@ class Service:
         self.sent.append(Sent(deployment, json.loads(request.content), dict(request.headers)))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         await self._pass_gate()
+        if self.takes_s is not None:
+            await asyncio.sleep(self.takes_s)
         if isinstance(reply, Exception):
             raise reply
         # A response can be read once; every request gets one of its own.
@@ -68,9 +74,11 @@ class Service:
     async def _pass_gate(self) -> None:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        if self.gate and (len(self.sent) == 1 or not self.only_first_waits):
-            await self.gate.wait()
-        self.at_once -= 1
+        try:
+            if self.gate and (len(self.sent) == 1 or not self.only_first_waits):
+                await self.gate.wait()
+        finally:
+            self.at_once -= 1
 
 
 def service(*replies: httpx2.Response | Exception) -> Service:

@@ -3,6 +3,7 @@
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 
@@ -42,3 +43,22 @@ def run_virtually(main: Coroutine[Any, Any, Any]) -> Any:
 def now_s() -> float:
     """The running loop's time: a clock to hand in."""
     return asyncio.get_running_loop().time()
+
+
+async def cancelled_after(turns: int, call: Coroutine[Any, Any, Any]) -> bool:
+    """Cancels ``call`` after so many turns of a virtual loop, each of 0.1 s; True when it was still under way.
+
+    Its own errors are let be.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(call)
+    assert isinstance(loop, VirtualLoop)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+        loop.now_s += 0.1
+        if task.done():
+            break
+    under_way = not task.done()
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+    return under_way
