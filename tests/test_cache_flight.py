@@ -88,3 +88,21 @@ async def test_a_call_nobody_waits_for_is_cancelled_and_not_joined():
     upstream.release.set()
     assert await flights.run("k", upstream) == ("answer 2", False)
     assert upstream.cancelled == 1
+
+
+def test_a_call_left_behind_by_a_stopped_loop_is_not_joined():
+    """An interrupted notebook cell leaves a call that never ends; the next cell must not wait for it."""
+    flights, upstream = SingleFlight(), Upstream()
+    stopped = asyncio.new_event_loop()
+    left_behind = stopped.create_task(flights.run("k", upstream))
+    stopped.run_until_complete(asyncio.sleep(0.001))
+
+    async def next_cell():
+        upstream.release = asyncio.Event()
+        upstream.release.set()
+        return await flights.run("k", upstream)
+
+    assert asyncio.run(next_cell()) == ("answer 2", False)
+    left_behind.cancel()
+    stopped.run_until_complete(asyncio.gather(left_behind, return_exceptions=True))
+    stopped.close()

@@ -1,4 +1,8 @@
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai import NOT_GIVEN
 
 from labkit.cache import cache_key
@@ -16,6 +20,7 @@ QUESTION = ask("What is the capital of Poland?")
         pytest.param({}, {"temperature": None}, id="None is not set"),
         pytest.param({}, {"temperature": NOT_GIVEN}, id="NOT_GIVEN is not set"),
         pytest.param({}, {"user": "anna", "timeout": 3, "metadata": {"a": "b"}}, id="labels change no answer"),
+        pytest.param({"logit_bias": {1: -5}}, {"logit_bias": {"1": -5}}, id="token ids as numbers and as texts"),
         pytest.param(
             {"response_format": {"type": "json_object", "x": 1}},
             {"response_format": {"x": 1, "type": "json_object"}},
@@ -64,3 +69,29 @@ def test_a_request_that_cannot_be_written_has_no_key():
     """The error names the type in the way, not its content."""
     with pytest.raises(InvalidRequestError, match="not JSON serializable: object"):
         cache_key("big", QUESTION, {"tools": [object()]})
+
+
+def test_a_key_stays_when_messages_change_later():
+    """It is a text made of what was asked, not a view of the caller's list."""
+    messages, params = ask("a"), {"stop": ["x"]}
+    key = cache_key("big", messages, params)
+    messages[0]["content"] = "b"
+    params["stop"].append("y")
+    assert key == cache_key("big", ask("a"), {"stop": ["x"]})
+    assert key != cache_key("big", messages, params)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(one=PLAIN, other=PLAIN)
+def test_keys_are_equal_exactly_when_requests_are(one, other):
+    """For any two values of a parameter: the same JSON has the same key, anything else another."""
+    same_json = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    keys = [cache_key("big", QUESTION, {"extra_body": [value]}) for value in (one, other)]
+    assert (keys[0] == keys[1]) == same_json

@@ -21,8 +21,9 @@ class SingleFlight(Generic[T]):
         cancelled when nobody waits any more.
         """
         flight = self._flights.get(key)
-        joined = flight is not None
-        if flight is None:
+        # A call of another event loop (another thread's, or one that was stopped) cannot be waited for in this one.
+        joined = flight is not None and flight.task.get_loop() is asyncio.get_running_loop()
+        if flight is None or not joined:
             flight = self._flights[key] = _Flight(asyncio.create_task(call()))
         flight.waiting += 1
         try:

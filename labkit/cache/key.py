@@ -22,15 +22,26 @@ def cache_key(deployment: str, messages: Sequence[Any], params: Mapping[str, Any
     of messages does, and so does every parameter that changes the answer. ``InvalidRequestError`` when a value cannot
     be written as JSON.
     """
-    effective = {name: _canonical(value) for name, value in params.items() if name not in _WITHOUT_EFFECT}
-    request = [deployment, list(messages), {name: value for name, value in effective.items() if value is not None}]
+    effective = {
+        name: value
+        for name, given in params.items()
+        if name not in _WITHOUT_EFFECT and (value := _canonical(given)) is not None
+    }
+    return hashlib.sha256(_canonical_json([deployment, list(messages), effective])).hexdigest()
+
+
+def _canonical_json(request: list[Any]) -> bytes:
     try:
-        canonical = orjson.dumps(request, default=plain_data, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(request, default=plain_data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        pass
+    try:
+        # ``logit_bias`` may have token ids as numbers, which the SDK writes as texts. Slower, so only where needed.
+        return orjson.dumps(request, default=plain_data, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         raise InvalidRequestError(
             f"No cache key for this request: {error}. Use strings, numbers, lists and dicts."
         ) from None
-    return hashlib.sha256(canonical).hexdigest()
 
 
 def _canonical(value: object) -> object:
