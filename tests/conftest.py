@@ -29,6 +29,11 @@ OURS = (
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
     "OPENAI_API_VERSION",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+    "OTEL_SDK_DISABLED",
 )
 
 # A shell starts background jobs with Ctrl-C switched off, and what they start inherits that. Tests of Ctrl-C need it.
