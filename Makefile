@@ -6,7 +6,7 @@ AZ     := .venv-az
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-az grade release bench
+.PHONY: help lab test test-az grade release bench bench-peers
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +32,17 @@ grade: $(VENV)/test.done  ## grade a small sample class made from the solutions;
 release: $(VENV)/test.done  ## derive notebooks/ from solutions/
 	$(BIN)/labkit release
 
-bench: $(VENV)/test.done  ## measure every claim about speed (DATA=folder of the Azure LLM traces, for the replay)
+bench: $(VENV)/test.done .bench/peers.done  ## measure every claim about speed (DATA=folder of the Azure LLM traces, for the replay)
 	$(BIN)/python benchmarks/hot_path.py
 	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/replay.py $(or $(DATA),traces)
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/batch.py
+
+# What the benchmarks measure beside labkit; part of bench.
+bench-peers: .bench/peers.done
 
 $(VENV)/python.done:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "labkit needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
@@ -52,6 +57,12 @@ $(VENV)/lab.done: $(VENV)/python.done pyproject.toml constraints.txt
 $(VENV)/test.done: $(VENV)/lab.done
 	$(PIP) --editable '.[test]'
 	@touch $@
+
+# In an environment of its own: the peers pin other releases than the course does. Without a network they are left out.
+.bench/peers.done: benchmarks/peers.txt
+	@mkdir -p .bench
+	@$(PYTHON) -m venv .bench/peers && .bench/peers/bin/python -m pip --disable-pip-version-check install --quiet \
+		-r benchmarks/peers.txt && touch $@ || { rm -rf .bench/peers; echo "The peers could not be installed."; }
 
 # In an environment of its own: the Azure CLI pins other releases of the SDKs than the course does.
 $(AZ)/az.done:

@@ -18,6 +18,18 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
         pytest.param("hostile", ("--requests", "150"), "150 mutated requests", id="hostile"),
         pytest.param("replay", ("nowhere",), "skipped: there is no AzureLLMInferenceTrace_code.csv", id="replay"),
         pytest.param("import_time", ("1",), "import labkit", id="import time"),
+        pytest.param(
+            "batch",
+            ("--rounds", "1", "--calls", "40", "--jobs", "calls", "--services", "told", "--only", "labkit, window"),
+            "| labkit, window of 16 |",
+            id="batch",
+        ),
+        pytest.param(
+            "overhead",
+            ("--rounds", "1", "--calls", "64", "--hits", "5", "--ours"),
+            "| LLMOptimizer, memory |",
+            id="overhead",
+        ),
     ],
 )
 def test_benchmark_runs(script: str, options: tuple[str, ...], told: str) -> None:
