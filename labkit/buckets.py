@@ -1,0 +1,205 @@
+"""What a rate limit still lets through: one that refills steadily, and one that counts a span of time.
+
+They know no clock: every call says what time it is. Both can be told by the service that they are wrong.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+MINUTE_S = 60.0
+
+
+class Taken(NamedTuple):
+    """An amount that was taken: what was left after it, and the corrections that had been made until then."""
+
+    amount: float
+    left: float
+    corrections: float
+
+
+class Limit(Protocol):
+    """What ``Bucket`` and ``Window`` have in common."""
+
+    per_minute: float
+
+    def resize(self, now: float, per_minute: float) -> None:
+        """Go on with another limit; what was used stays used."""
+
+    def level(self, now: float) -> float:
+        """What may be taken at once; less than nothing after too much was taken."""
+
+    def wait_s(self, now: float, amount: float) -> float:
+        """The seconds until ``amount`` may be taken; more than there can ever be counts as all there can be."""
+
+    def take(self, now: float, amount: float) -> Taken:
+        """Take ``amount``, whether it is there or not."""
+
+    def give_back(self, now: float, taken: Taken) -> None:
+        """Undo ``taken``: it did not count."""
+
+    def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
+        """The service says that ``left`` was left after ``taken``: move the present level by the difference.
+
+        The difference holds for all that was taken since, too, so each is told only what is new: corrections made
+        between the two are subtracted. Without ``raise_it`` the level is only ever lowered.
+        """
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Refills steadily, up to what ``burst_s`` seconds bring, but at least 1; full at the start."""
+
+    per_minute: float
+    burst_s: float
+    at_s: float
+    _level: float = field(init=False)
+    _corrections: float = 0.0
+    _history: "_Spent" = field(default_factory=lambda: _Spent())
+
+    def __post_init__(self) -> None:
+        self._level = self.burst
+
+    @property
+    def burst(self) -> float:
+        """The most there can be."""
+        return max(1.0, self.per_minute * self.burst_s / MINUTE_S)
+
+    def resize(self, now: float, per_minute: float) -> None:
+        """Go on with another limit; what was used stays used."""
+        used = self.burst - self.level(now)
+        self.per_minute = per_minute
+        self._set(now, self.burst - used)
+
+    def level(self, now: float) -> float:
+        """What may be taken at once."""
+        passed_s = max(0.0, now - self.at_s)
+        return min(self.burst, self._level + passed_s * self.per_minute / MINUTE_S)
+
+    def wait_s(self, now: float, amount: float) -> float:
+        """The seconds until ``amount``, or at most the burst, is there."""
+        missing = min(amount, self.burst) - self.level(now)
+        return max(0.0, missing * MINUTE_S / self.per_minute)
+
+    def take(self, now: float, amount: float) -> Taken:
+        """Take ``amount``, whether it is there or not."""
+        self._set(now, self.level(now) - amount)
+        self._history.forget(now - MINUTE_S)
+        self._history.add(now, amount)
+        return Taken(amount, self._level, self._corrections)
+
+    def give_back(self, now: float, taken: Taken) -> None:
+        """Undo ``taken``."""
+        self._set(now, self.level(now) + taken.amount)
+        self._history.remove_newest(taken.amount)
+
+    def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
+        """Move the level by what the service says, unless that has been said before."""
+        change = left - taken.left - (self._corrections - taken.corrections)
+        if change < 0 or raise_it:
+            self._corrections += change
+            self._set(now, self.level(now) + change)
+
+    def as_window(self, now: float, span_s: float) -> "Window":
+        """The same limit over a span of time; what was taken in that span is spent, and nothing else is left."""
+        window = Window(self.per_minute, span_s, self._history)
+        left = window.level(now)
+        if left > 0:
+            window.take(now, left)
+        return window
+
+    def _set(self, now: float, level: float) -> None:
+        self._level = min(self.burst, level)
+        self.at_s = max(self.at_s, now)
+
+
+@dataclass(slots=True)
+class Window:
+    """What was taken comes back ``span_s`` later, all at once: a limit that counts the last minute or seconds."""
+
+    per_minute: float
+    span_s: float
+    _spent: "_Spent" = field(default_factory=lambda: _Spent())
+    _corrections: float = 0.0
+
+    @property
+    def most(self) -> float:
+        """What the span lets through."""
+        return max(1.0, self.per_minute * self.span_s / MINUTE_S)
+
+    def resize(self, now: float, per_minute: float) -> None:
+        """Go on with another limit; what was used stays used."""
+        self.per_minute = per_minute
+
+    def level(self, now: float) -> float:
+        """What may be taken at once."""
+        self._spent.forget(now - self.span_s)
+        return self.most - self._spent.total
+
+    def wait_s(self, now: float, amount: float) -> float:
+        """The seconds until enough of what was taken has come back."""
+        missing = min(amount, self.most) - self.level(now)
+        return max(0.0, self._spent.when(missing) + self.span_s - now) if missing > 0 else 0.0
+
+    def take(self, now: float, amount: float) -> Taken:
+        """Take ``amount``, whether it is there or not."""
+        self._spent.add(now, amount)
+        return Taken(amount, self.level(now), self._corrections)
+
+    def give_back(self, now: float, taken: Taken) -> None:
+        """Undo ``taken``; of what was spent the newest goes, as what was refused was sent late."""
+        self._spent.remove_newest(taken.amount)
+
+    def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
+        """Somebody else's use comes back a whole span from now; what was counted too much has come back already."""
+        change = left - taken.left - (self._corrections - taken.corrections)
+        if change < 0:
+            self._spent.add(now, -change)
+        elif raise_it:
+            self._spent.remove_oldest(change)
+        else:
+            return
+        self._corrections += change
+
+
+@dataclass(slots=True)
+class _Spent:
+    """Amounts by the time they were taken, oldest first."""
+
+    entries: deque[tuple[float, float]] = field(default_factory=deque)
+    total: float = 0.0
+
+    def add(self, at_s: float, amount: float) -> None:
+        self.entries.append((at_s, amount))
+        self.total += amount
+
+    def forget(self, until_s: float) -> None:
+        """Drop what was taken until then."""
+        while self.entries and self.entries[0][0] <= until_s:
+            self.total -= self.entries.popleft()[1]
+
+    def when(self, amount: float) -> float:
+        """The time at which the oldest ``amount`` of it had been taken; all of it when there is less."""
+        for at_s, spent in self.entries:
+            amount -= spent
+            if amount <= 0:
+                return at_s
+        return self.entries[-1][0] if self.entries else -math.inf
+
+    def remove_newest(self, amount: float) -> None:
+        self._remove(amount, -1)
+
+    def remove_oldest(self, amount: float) -> None:
+        self._remove(amount, 0)
+
+    def _remove(self, amount: float, end: int) -> None:
+        while amount > 0 and self.entries:
+            at_s, spent = self.entries[end]
+            removed = min(amount, spent)
+            amount -= removed
+            self.total -= removed
+            if removed < spent:
+                self.entries[end] = (at_s, spent - removed)
+            else:
+                del self.entries[end]

@@ -1,0 +1,369 @@
+"""Sends calls as fast as a deployment's limits allow, and no faster: one queue for everyone who calls it."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from labkit.buckets import MINUTE_S, Bucket, Limit, Taken
+from labkit.errors import LabkitError
+from labkit.estimates import estimate_tokens
+from labkit.ratelimits import RateLimits, emptied, headers_of, rate_limits, stated_wait_s
+
+__all__ = ["CallTooLargeError", "Pacer", "Reservation", "estimate_tokens"]
+
+# Requests are judged over windows of 1 or 10 s (how-to/quota): a burst of one second fits both. A tenth of it is kept
+# back, as calls do not arrive in the rhythm in which they left.
+_MARGIN_S = 0.1
+_CALL_BURST_S = 1.0 - _MARGIN_S
+_CALL_SPANS_S = (1.0, 10.0, MINUTE_S)
+# While nothing is known of the limits this many calls are out at a time, for this long: one of their answers may tell.
+_SCOUTS = 8
+_SCOUTING_S = 1.0
+# Less than this is now: a sum of floats never quite gets there.
+_INSTANT_S = 1e-6
+# Retry-After is in whole seconds, rounded up.
+_ROUNDING_S = 1.0
+
+
+class CallTooLargeError(LabkitError):
+    """The call counts more tokens than the deployment has in a minute, and the service has refused it."""
+
+    def __init__(self, tokens: int, tpm: float) -> None:
+        super().__init__(
+            f"This call counts about {tokens:,} tokens (its prompt and max_tokens); the deployment has {tpm:,.0f} "
+            "tokens per minute, so waiting does not help. Lower max_tokens, shorten the prompt, or raise the capacity."
+        )
+        self.tokens = tokens
+
+
+@dataclass(eq=False, slots=True)
+class Reservation:
+    """Room for one call, which ends exactly once: by ``settle``, ``refuse`` or ``release``; again is harmless."""
+
+    pacer: "Pacer"
+    sent_s: float
+    tokens: int | None = None
+    calls_taken: Taken | None = None
+    tokens_taken: Taken | None = None
+    is_oversized: bool = False
+    has_ended: bool = False
+
+    def settle(self, *, tokens: int | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """The call was answered, with this usage and these headers.
+
+        The service keeps its estimate counted when fewer tokens were used (how-to/quota), so nothing is released; when
+        more were used, the estimate was too small, and the rest is taken. ``x-ratelimit-remaining-*`` beats both.
+        """
+        if self._ends():
+            self.pacer._settle(self, tokens, rate_limits(headers))
+
+    def refuse(self, error: Exception, wait_s: float) -> None:
+        """The call was refused with the 429 ``error``: nobody sends anything for ``wait_s`` seconds."""
+        if self._ends():
+            self.pacer._refuse(self, error, wait_s)
+
+    def release(self) -> None:
+        """The call never reached the service: what it took is free again."""
+        if self._ends():
+            self.pacer._release(self)
+
+    def _ends(self) -> bool:
+        ends, self.has_ended = not self.has_ended, True
+        return ends
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    tokens: int | Callable[[], int]
+    was_refused: bool
+    turn: "asyncio.Future[Reservation]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def count(self) -> int:
+        if callable(self.tokens):
+            self.tokens = self.tokens()
+        return self.tokens
+
+
+class Pacer:
+    """Keeps the calls to one deployment within its requests and tokens per minute; share it among all who call it.
+
+    Limits that are not given are learned from the answers' headers, and limits that are given are lowered by them.
+    A refusal corrects the bucket that was empty and pauses everyone once. First come, first served, except that
+    refused calls go first. It belongs to one event loop at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._reached_s = clock()
+        self._given = (rpm, tpm)
+        self._calls: Limit | None = None
+        self._tokens: Limit | None = None
+        self._queue: deque[_Waiter] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._paused_until_s = self._paused_from_s = self._reached_s
+        self._after_pause = False
+        self._out = 0
+        self._may_be_out: float = _SCOUTS
+        self._scouting_until_s: float | None = None
+        self._learn(RateLimits(), since_s=self._reached_s)
+
+    @property
+    def rpm(self) -> float | None:
+        """The requests per minute it keeps to; None while it knows none."""
+        return None if self._calls is None else self._calls.per_minute
+
+    @property
+    def tpm(self) -> float | None:
+        """The tokens per minute it keeps to; None while it knows none."""
+        return None if self._tokens is None else self._tokens.per_minute
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return len(self._queue)
+
+    async def reserve(self, tokens: int | Callable[[], int], *, first: bool = False) -> Reservation:
+        """Room for a call of about ``tokens`` tokens, once there is room and nobody was here before.
+
+        ``first`` is for a call that was refused: it goes before all that were not. ``tokens`` may be a function, which
+        is called when the tokens per minute are known. Who is cancelled while waiting gives up nobody else's turn.
+        ``CallTooLargeError`` for a refused call that a whole minute has no room for. Such a call is sent once, as the
+        service's own count may be smaller.
+        """
+        waiter = _Waiter(tokens, first)
+        if not self._queue and self._wait_s(waiter) <= _INSTANT_S:
+            return self._grant(waiter)
+        self._enqueue(waiter)
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
+
+    # -- the queue -------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, waiter: _Waiter) -> None:
+        if self._pump is not None and self._pump.get_loop() is not asyncio.get_running_loop():
+            self._queue.clear()  # they waited in an event loop that has ended
+            self._pump = None
+        if waiter.was_refused:
+            ahead = sum(1 for other in self._queue if other.was_refused)
+            self._queue.insert(ahead, waiter)
+            self._look_again()
+        else:
+            self._queue.append(waiter)
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._serve())
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter in self._queue:
+            self._queue.remove(waiter)
+            self._look_again()
+        elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+            waiter.turn.result().release()  # its turn came in the same moment
+
+    async def _serve(self) -> None:
+        try:
+            while self._queue:
+                await self._serve_next(self._queue[0])
+        except BaseException as error:
+            self._fail_all(error)
+            raise
+
+    async def _serve_next(self, waiter: _Waiter) -> None:
+        try:
+            wait_s = self._wait_s(waiter)
+            if wait_s > _INSTANT_S:
+                await self._nap(wait_s)
+                return
+            granted = self._grant(waiter)
+        except Exception as error:
+            self._queue.popleft()
+            if not waiter.turn.done():
+                waiter.turn.set_exception(error)
+            return
+        self._queue.popleft()
+        if waiter.turn.done():
+            granted.release()
+        else:
+            waiter.turn.set_result(granted)
+
+    async def _nap(self, wait_s: float) -> None:
+        """Sleep that long, or until something has changed."""
+        until_s = self._now() + wait_s
+        self._wake = asyncio.get_running_loop().create_future()
+        nap = asyncio.ensure_future(self._sleep(wait_s))
+        try:
+            await asyncio.wait((nap, self._wake), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wake = None
+            if not nap.done():
+                nap.cancel()
+        if nap.done() and not nap.cancelled():
+            nap.result()
+            # Timers fire a little early, and a test's sleep at once: slept is slept, or this would spin.
+            self._reached_s = max(self._reached_s, until_s)
+
+    def _look_again(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _fail_all(self, error: BaseException) -> None:
+        while self._queue:
+            turn = self._queue.popleft().turn
+            if turn.done():
+                continue
+            if isinstance(error, asyncio.CancelledError):
+                turn.cancel()
+            else:
+                turn.set_exception(error)
+
+    # -- the limits ------------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return max(self._clock(), self._reached_s)
+
+    def _wait_s(self, waiter: _Waiter) -> float:
+        """The seconds until ``waiter`` may go; 0 for now."""
+        now = self._now()
+        if now < self._paused_until_s:
+            return self._paused_until_s - now
+        if self._after_pause and waiter.was_refused:
+            return 0.0  # the service's own word, which beats what is thought to be left
+        wait_s = self._scouting_s(now)
+        if self._calls is not None:
+            wait_s = max(wait_s, self._calls.wait_s(now, 1))
+        if self._tokens is not None and not self._is_oversized(waiter.count()):
+            wait_s = max(wait_s, self._tokens.wait_s(now, waiter.count()))
+        return wait_s
+
+    def _scouting_s(self, now: float) -> float:
+        if self._calls is not None or self._out < self._may_be_out:
+            return 0.0
+        if self._scouting_until_s is None:
+            self._scouting_until_s = now + _SCOUTING_S
+        return max(0.0, self._scouting_until_s - now)
+
+    def _is_oversized(self, tokens: int) -> bool:
+        return self._tokens is not None and tokens > self._tokens.per_minute
+
+    def _grant(self, waiter: _Waiter) -> Reservation:
+        now = self._now()
+        granted = Reservation(self, now)
+        if self._tokens is not None:
+            granted.tokens = waiter.count()
+            granted.is_oversized = self._is_oversized(granted.tokens)
+            if granted.is_oversized and waiter.was_refused:
+                raise CallTooLargeError(granted.tokens, self._tokens.per_minute)
+            if not granted.is_oversized:
+                granted.tokens_taken = self._tokens.take(now, granted.tokens)
+        if self._calls is not None:
+            granted.calls_taken = self._calls.take(now, 1)
+        self._after_pause = False
+        self._scouting_until_s = None
+        self._out += 1
+        return granted
+
+    def _settle(self, done: Reservation, used: int | None, said: RateLimits) -> None:
+        now = self._now()
+        self._learn(said, since_s=done.sent_s)
+        self._out -= 1
+        if self._may_be_out == _SCOUTS:
+            self._may_be_out = math.inf  # what there is to learn has been learned
+        else:
+            self._may_be_out += 1 / self._may_be_out
+        if self._tokens is not None and done.tokens is not None and used is not None and used > done.tokens:
+            self._tokens.take(now, used - done.tokens)
+        if self._calls is not None and done.calls_taken is not None and said.remaining_requests is not None:
+            # Only lowered: what is left of a window of 10 s is not what may be sent in one.
+            self._calls.correct(now, done.calls_taken, said.remaining_requests, raise_it=False)
+        if self._tokens is not None and done.tokens_taken is not None and said.remaining_tokens is not None:
+            margin = self._tokens.per_minute * _MARGIN_S / MINUTE_S
+            self._tokens.correct(now, done.tokens_taken, said.remaining_tokens - margin)
+        self._look_again()
+
+    def _refuse(self, refused: Reservation, error: Exception, wait_s: float) -> None:
+        now = self._now()
+        said = rate_limits(headers_of(error))
+        self._learn(said, since_s=refused.sent_s)
+        self._may_be_out = max(1.0, self._out / 2)
+        self._release(refused)
+        if refused.is_oversized:
+            return  # its own affair: nobody else has to wait for what never fits
+        kind, stated = emptied(error), stated_wait_s(error)
+        if kind == "call" and self._calls is not None and refused.calls_taken is not None:
+            self._calls = _as_refused(self._calls, now, refused.calls_taken, 0.0, stated, _CALL_SPANS_S)
+        if kind == "token" and self._tokens is not None and refused.tokens_taken is not None:
+            left = min(said.remaining_tokens or 0.0, refused.tokens_taken.amount)
+            self._tokens = _as_refused(self._tokens, now, refused.tokens_taken, left, stated, (MINUTE_S,))
+        self._pause(now, refused.sent_s, wait_s)
+
+    def _pause(self, now: float, sent_s: float, wait_s: float) -> None:
+        if now >= self._paused_until_s:
+            self._paused_from_s = now
+            self._paused_until_s = now + wait_s
+        elif sent_s >= self._paused_from_s or now + wait_s > self._paused_until_s + _ROUNDING_S:
+            self._paused_until_s = max(self._paused_until_s, now + wait_s)
+        # Else it was on its way when the pause began, and what it was told is the same, a moment later.
+        self._after_pause = True
+        self._look_again()
+
+    def _release(self, done: Reservation) -> None:
+        now = self._now()
+        self._out -= 1
+        if self._calls is not None and done.calls_taken is not None:
+            self._calls.give_back(now, done.calls_taken)
+        if self._tokens is not None and done.tokens_taken is not None:
+            self._tokens.give_back(now, done.tokens_taken)
+        self._look_again()
+
+    def _learn(self, said: RateLimits, *, since_s: float) -> None:
+        """Take over the limits that are said, but never more than what was given."""
+        rpm, tpm = _least(self._given[0], said.rpm), _least(self._given[1], said.tpm)
+        if rpm is not None and self._calls is None:
+            self._calls = Bucket(rpm, _CALL_BURST_S, since_s)
+            self._calls.take(since_s, self._out)
+        elif rpm is not None and said.rpm is not None and self._calls and self._calls.per_minute != rpm:
+            self._calls.resize(self._now(), rpm)
+        if tpm is not None and self._tokens is None:
+            self._tokens = Bucket(tpm, MINUTE_S, since_s)
+            if said.remaining_tokens is not None:
+                full = self._tokens.take(since_s, 0)
+                self._tokens.correct(since_s, full, said.remaining_tokens)
+        elif tpm is not None and said.tpm is not None and self._tokens and self._tokens.per_minute != tpm:
+            self._tokens.resize(self._now(), tpm)
+
+
+def _as_refused(
+    limit: Limit,
+    now: float,
+    taken: Taken,
+    left: float,
+    stated: tuple[float, float] | None,
+    spans_s: tuple[float, ...],
+) -> Limit:
+    """``limit``, put right after the service found no more than ``left`` in it, too little for ``taken``."""
+    if isinstance(limit, Bucket) and stated is not None:
+        wait_s, rounding_s = stated
+        # From empty, a bucket has enough after this time. Who must wait longer is not waiting for a bucket.
+        longest_s = taken.amount * MINUTE_S / limit.per_minute
+        if wait_s > longest_s + rounding_s + 0.1:
+            return limit.as_window(now, next((span for span in spans_s if span >= wait_s), spans_s[-1]))
+    limit.correct(now, taken, left - taken.amount, raise_it=False)
+    return limit
+
+
+def _least(given: float | None, said: float | None) -> float | None:
+    known = [limit for limit in (given, said) if limit is not None]
+    return min(known, default=None)
