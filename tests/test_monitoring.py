@@ -18,6 +18,7 @@ from labkit.monitoring import Monitoring, configure_monitoring
 from labkit.telemetry import PROVIDER, Telemetry
 from tests.collector import Collector, attributes
 from tests.scripted import completion
+from tests.test_telemetry_page import QUERIES
 
 PYPROJECT = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
 
@@ -268,12 +269,20 @@ def test_application_insights_and_a_collector_at_once():
         answer = completion().model_dump_json()
         seen = run(COLLECTED, json.dumps(options), answer, OTEL_SERVICE_NAME="shop")
         rows = {name: azure.azure.telemetry.rows(name) for name in ("dependencies", "customMetrics", "traces")}
+        answers = [azure.azure.telemetry.query(kql).rows for kql in QUERIES]
         urls = sorted([azure.url, collector.url])
     assert (seen["sent"], seen["asked"]) == (True, urls)
     assert len(rows["dependencies"]) == len(collector.spans) == 3
     assert {row["name"] for row in rows["customMetrics"]} == set(collector.metrics) == {m.name for m in METRICS}
     assert [row["message"] for row in rows["traces"]] == collector.lines == ["done"]
     assert collector.service_names == {"shop"}
+    # The queries of docs/telemetry.md, in their order.
+    calls, tokens, cost, hits, retries, first_chunk, breakers = answers
+    assert calls == [["big", 3, 0, 1500.0]]
+    assert sorted(tokens) == [["big", "input", 60.0], ["big", "output", 15.0]]
+    assert (cost, hits, retries) == ([["gpt-4o", 0.5]], [[1.0]], [["TimeoutError", 1.0]])
+    assert first_chunk == [["big", 0.25]]
+    assert sorted([row[0], row[-1]] for row in breakers) == [["big", 2.0], ["small", 1.0]]
 
 
 ALREADY = """

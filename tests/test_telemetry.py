@@ -1,11 +1,12 @@
 import math
+from typing import Any
 
 import pytest
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from labkit.instruments import METRICS
-from labkit.telemetry import PROVIDER, Telemetry, error_kind, process_telemetry
+from labkit.telemetry import PROVIDER, error_kind, process_telemetry
 from tests.recorded import Recorded, seconds
 from tests.scripted import completion, refused, sdk_error
 
@@ -229,12 +230,21 @@ def test_every_metric_of_the_table_has_its_unit_and_description():
     assert all(metric.name.startswith(("gen_ai.", "labkit.")) for metric in METRICS)
 
 
-def test_nothing_configured_costs_next_to_nothing():
-    """Without providers the spans do not record, and nothing is computed for them."""
-    with process_telemetry().chat("big", {}, message_count=1) as operation:
+class Unread(dict[str, Any]):
+    """Parameters that must not be looked at."""
+
+    def get(self, *args: Any) -> Any:
+        raise AssertionError("read")
+
+
+def test_nothing_configured_costs_next_to_nothing(monkeypatch):
+    """Without providers the spans do not record, and neither parameters nor messages are read for them."""
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+    with process_telemetry().chat("big", Unread(), messages=[Unread()]) as operation:
         operation.answer = completion()
+        assert get_current_span().get_span_context().is_valid is False
+    assert operation.duration_s is not None
     assert process_telemetry() is process_telemetry()
-    assert Telemetry().tracer.start_span("x").is_recording() is False
 
 
 @pytest.mark.parametrize(
