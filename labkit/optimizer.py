@@ -1,17 +1,20 @@
 """``LLMOptimizer``: asks a deployment less often and with better parameters, and keeps account of what it took."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from labkit.batch import in_window
+from labkit.batch import BatchResults, run_batch
 from labkit.cache import MemoryCache, SingleFlight, cache_key
 from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
 from labkit.completion import Caller, Completed, client_source
 from labkit.errors import InvalidRequestError
+from labkit.ledger import Ledger
 from labkit.metering import UsageMeter, answered_by, steady, usage
 from labkit.plugins import (
     CACHE,
@@ -114,16 +117,26 @@ class LLMOptimizer:
         return answer
 
     async def batch_process(
-        self, requests: Sequence[Mapping[str, Any]], batch_size: int = 5, *, progress: bool = False
-    ) -> list["ChatCompletion | Exception"]:
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        batch_size: int = 5,
+        *,
+        progress: bool = True,
+        resume: "str | os.PathLike[str] | None" = None,
+    ) -> BatchResults:
         """The answers to ``requests`` (``{"messages": …, "parameters": {…}}``) in their order; errors stand in place.
 
         At most ``batch_size`` run at a time, and the next starts as soon as one ends: nobody waits for a whole batch,
-        and there is no pause, as the retry layer waits when the service says so. ``progress`` shows a bar.
+        and there is no pause, as the retry layer waits when the service says so. ``progress`` shows a bar when it takes
+        more than two seconds. ``resume`` names a file that keeps the answers as they come: called again with the same
+        file after a kill, a batch asks only for what is missing. ``LedgerError`` when the file cannot be used.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidRequestError(f"batch_size must be a whole number from 1; this is {batch_size!r}.")
-        return await in_window(requests, self._settled, size=batch_size, progress=progress)
+        with Ledger(resume) if resume is not None else nullcontext() as ledger:
+            return await run_batch(
+                requests, self._completed, size=batch_size, progress=progress, ledger=ledger, key=self._request_key
+            )
 
     def explain(self, messages: Sequence[Any], **kwargs: Any) -> tuple[Change, ...]:
         """The parameters the tuning rules would add to this request, each with its reason. Nothing is sent."""
@@ -219,15 +232,21 @@ class LLMOptimizer:
         # Unset means 1, the service's default. Reasoning models cannot set it and so are never deterministic.
         return isinstance(temperature, int | float) and temperature < DETERMINISTIC_BELOW
 
-    async def _settled(self, request: Mapping[str, Any]) -> "ChatCompletion | Exception":
-        try:
-            if not isinstance(request, Mapping) or "messages" not in request:
-                raise InvalidRequestError(
-                    "A request of a batch is {'messages': [...], 'parameters': {...}}; this has no 'messages'."
-                )
-            return await self.optimized_completion(request["messages"], **(request.get("parameters") or {}))
-        except Exception as error:
-            return error
+    async def _completed(self, request: Mapping[str, Any]) -> "ChatCompletion":
+        messages, params = _parts(request)
+        return await self.optimized_completion(messages, **params)
+
+    def _request_key(self, request: Mapping[str, Any]) -> str:
+        messages, params = _parts(request)
+        return cache_key(self.deployment_name, messages, params)
+
+
+def _parts(request: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    if not isinstance(request, Mapping) or "messages" not in request:
+        raise InvalidRequestError(
+            "A request of a batch is {'messages': [...], 'parameters': {...}}; this has no 'messages'."
+        )
+    return request["messages"], request.get("parameters") or {}
 
 
 def recommendations(metrics: Mapping[str, float]) -> list[str]:

@@ -81,10 +81,34 @@ async def test_the_size_of_a_batch_is_checked(size):
         await optimizer(service()).batch_process(requests(1), batch_size=size)
 
 
-async def test_a_batch_can_show_its_progress(capsys):
-    """A bar counts to the end."""
-    await optimizer(service()).batch_process(requests(3), progress=True)
-    assert "3/3" in capsys.readouterr().err
+async def test_a_short_batch_prints_nothing(capsys):
+    """What a notebook has stored stays as it was."""
+    await optimizer(service()).batch_process(requests(3))
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_each_result_stands_beside_its_request():
+    """The list itself is the session's; who wants to know which request failed asks for pairs or errors."""
+    fake, batch = service(answered("a"), refused(400)), requests(2)
+    results = await optimizer(fake).batch_process(batch, batch_size=1)
+    (first, answer, nothing), (second, no_answer, error) = results.pairs
+    assert [first, second] == batch
+    assert (answer.choices[0].message.content, nothing, no_answer) == ("a", None, None)
+    assert results.errors == {1: error}
+    assert results.answers == [answer]
+
+
+async def test_a_resumed_batch_asks_only_for_what_failed(tmp_path):
+    """Answers are kept in the file, errors are not; equal requests have an answer each."""
+    batch = [*requests(2), *requests(2, temperature=0.9)]
+    batch.append(dict(batch[-1]))
+    first = await optimizer(service(refused(400), answered("a"))).batch_process(
+        batch, batch_size=1, resume=tmp_path / "batch.jsonl"
+    )
+    fake = service(answered("b"))
+    second = await optimizer(fake).batch_process(batch, resume=tmp_path / "batch.jsonl")
+    assert (list(first.errors), second.errors, len(fake.sent)) == ([0], {}, 1)
+    assert [answer.choices[0].message.content for answer in second] == ["b", "a", "a", "a", "a"]
 
 
 async def test_cancelling_a_batch_cancels_its_calls():
