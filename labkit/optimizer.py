@@ -9,13 +9,16 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from labkit.batch import BatchResults, run_batch
-from labkit.cache import MemoryCache, SingleFlight, cache_key
+from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
 from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
 from labkit.completion import Caller, Completed, client_source
 from labkit.errors import InvalidRequestError
+from labkit.instruments import CacheResult
 from labkit.ledger import Ledger
-from labkit.metering import UsageMeter, answered_by, steady, usage
+from labkit.metering import UsageMeter, answered_by
+from labkit.pacing import Pacer
+from labkit.performance import Performance
 from labkit.plugins import (
     CACHE,
     CACHE_KEY,
@@ -28,8 +31,8 @@ from labkit.plugins import (
     checked_answer,
     checked_key,
 )
-from labkit.retry import RetryPolicy
-from labkit.slo import Measured, is_refusal
+from labkit.retry import MOST_ATTEMPTS, RetryPolicy
+from labkit.slo import Measured
 from labkit.telemetry import Telemetry, process_telemetry
 from labkit.tuning import SESSION_RULES, Change, Rule, Tuned, tune
 from labkit.validation import check_request
@@ -40,19 +43,21 @@ if TYPE_CHECKING:
 
 # Below this temperature the session takes an answer for deterministic, and keeps it.
 DETERMINISTIC_BELOW = 0.3
-# Answers that end like this are incomplete or blocked: worth returning, not worth repeating.
-_NOT_KEPT = frozenset({"length", "content_filter"})
+_HITS = frozenset({"hit", "shared"})
 
 
 class LLMOptimizer:
-    """Completes chats through one deployment, with a cache, tuned parameters, one retry layer and a meter.
+    """Completes chats through one deployment, with a cache, tuned parameters, one retry layer, a pacer and a meter.
 
     Every part can be one's own: ``cache`` needs ``get(key)`` and ``put(key, answer)`` (and may have ``key(deployment,
     messages, params)``), ``retry`` needs ``wait_s(error, attempt)``, ``meter`` needs ``record(deployment, answer,
     latency_s, *, cached)``. ``PluginError`` names a method that is missing. ``tuning`` is the rules to apply: the
-    session's by default, none with ``()``. ``model`` names the catalogue's model where the deployment's name does not;
-    otherwise the first answer tells. Only deterministic answers (temperature below 0.3) are kept, unless
-    ``only_deterministic`` is False. Without ``client`` it is the current connection's.
+    session's by default, none with ``()``. ``pacer`` keeps to the deployment's limits; give one ``Pacer`` to all who
+    call the same deployment. ``deadline_s`` is the most one call may take, waits included.
+
+    ``model`` names the catalogue's model where the deployment's name does not; otherwise the first answer tells. Only
+    deterministic answers (temperature below 0.3) are kept, unless ``only_deterministic`` is False. Without ``client``
+    it is the current connection's.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class LLMOptimizer:
         retry: Retry | None = None,
         meter: Meter | None = None,
         tuning: Sequence[Rule] | None = None,
+        pacer: Pacer | None = None,
+        deadline_s: float | None = None,
         client: "AsyncOpenAI | None" = None,
         model: str | None = None,
         only_deterministic: bool = True,
@@ -72,26 +79,23 @@ class LLMOptimizer:
     ) -> None:
         self.deployment_name = deployment_name
         self.response_cache: Cache = MemoryCache() if cache is None else cache
-        self.retry: Retry = RetryPolicy() if retry is None else retry
+        # With a pacer a refusal costs the others nothing, so patience is cheap.
+        self.retry: Retry = RetryPolicy(max_refusals=MOST_ATTEMPTS) if retry is None else retry
         self._usage = UsageMeter({deployment_name: model} if model else None)
         self.meter: Meter = self._usage if meter is None else meter
         self.rules: Sequence[Rule] = SESSION_RULES if tuning is None else tuning
+        self.pacer = Pacer(clock=clock, sleep=sleep) if pacer is None else pacer
+        self.deadline_s = deadline_s
         self.only_deterministic = only_deterministic
+        self.performance = Performance()
+        self.performance_metrics = self.performance.metrics
         self.parameter_changes: Counter[str] = Counter()
-        self.performance_metrics: dict[str, float] = {
-            "total_requests": 0,
-            "cache_hits": 0,
-            "failed_requests": 0,
-            "average_latency": 0,  # milliseconds the service took for an answer; hits take none and are left out
-            "total_tokens": 0,
-        }
         self._check_plugins()
         self._make_key = getattr(self.response_cache, "key", cache_key)
         self._model = catalogue_model(model) if model else MODELS.get(deployment_name)
-        self._caller = Caller(client_source(client), telemetry or process_telemetry(), sleep, clock)
+        self._telemetry = telemetry or process_telemetry()
+        self._caller = Caller(client_source(client), self._telemetry, sleep, clock)
         self._flights: SingleFlight[ChatCompletion] = SingleFlight()
-        self._calls = self._refused = 0
-        self._spent_s = self._latency_s = 0.0
 
     async def optimized_completion(self, messages: Sequence[Any], **kwargs: Any) -> "ChatCompletion":
         """The answer to ``messages``: a kept one, that of an equal request under way, or a new one.
@@ -105,15 +109,12 @@ class LLMOptimizer:
         tuned = self._tuned(plain, kwargs)
         self.performance_metrics["total_requests"] += 1
         try:
-            answer, spared = await self._answer(plain, tuned)
+            answer, how = await self._answer(plain, tuned)
         except Exception as error:
-            self.performance_metrics["failed_requests"] += 1
-            self._refused += is_refusal(error)
+            self.performance.failed(error)
             await self._caller.explain(error)
             raise
-        if spared:
-            self.performance_metrics["cache_hits"] += 1
-            self._record(answer, 0.0, cached=True)
+        self._note(answer, how)
         return answer
 
     async def batch_process(
@@ -127,9 +128,9 @@ class LLMOptimizer:
         """The answers to ``requests`` (``{"messages": …, "parameters": {…}}``) in their order; errors stand in place.
 
         At most ``batch_size`` run at a time, and the next starts as soon as one ends: nobody waits for a whole batch,
-        and there is no pause, as the retry layer waits when the service says so. ``progress`` shows a bar when it takes
-        more than two seconds. ``resume`` names a file that keeps the answers as they come: called again with the same
-        file after a kill, a batch asks only for what is missing. ``LedgerError`` when the file cannot be used.
+        and there is no pause, as the pacer knows how fast the deployment may be asked. ``progress`` shows a bar when it
+        takes more than two seconds. ``resume`` names a file that keeps the answers as they come: called again with the
+        same file after a kill, a batch asks only for what is missing. ``LedgerError`` when the file cannot be used.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidRequestError(f"batch_size must be a whole number from 1; this is {batch_size!r}.")
@@ -144,15 +145,7 @@ class LLMOptimizer:
 
     def get_performance_report(self) -> dict[str, Any]:
         """The session's report: the metrics so far with rates worked out, and what they suggest doing."""
-        metrics: dict[str, Any] = dict(self.performance_metrics)
-        requests = metrics["total_requests"]
-        metrics["cache_hit_rate"] = f"{100 * metrics['cache_hits'] / max(requests, 1):.1f}%"
-        metrics["avg_tokens_per_request"] = metrics["total_tokens"] / max(requests, 1)
-        return {
-            "performance_metrics": metrics,
-            "optimization_recommendations": recommendations(self.performance_metrics),
-            "parameter_changes": dict(self.parameter_changes),
-        }
+        return {**self.performance.report(), "parameter_changes": dict(self.parameter_changes)}
 
     @property
     def token_usage_tracker(self) -> dict[str, Any]:
@@ -161,16 +154,7 @@ class LLMOptimizer:
 
     def measured(self) -> Measured:
         """What the four success metrics of ``labkit.slo`` are computed from."""
-        metrics = self.performance_metrics
-        return Measured(
-            requests=int(metrics["total_requests"]),
-            failed=int(metrics["failed_requests"]) - self._refused,
-            refused=self._refused,
-            calls=self._calls,
-            latency_s=self._spent_s,
-            cache_hits=int(metrics["cache_hits"]),
-            cost_usd=self._usage.cost_usd,
-        )
+        return self.performance.measured(self._usage.cost_usd)
 
     def _check_plugins(self) -> None:
         check_plugin(self.response_cache, CACHE)
@@ -181,44 +165,59 @@ class LLMOptimizer:
 
     def _tuned(self, messages: list[dict[str, Any]], params: dict[str, Any]) -> Tuned:
         tuned = tune(messages, params, model=self._model, rules=self.rules)
-        self.parameter_changes.update(map(str, tuned.changes))
+        for change in tuned.changes:
+            self.parameter_changes[str(change)] += 1
         return tuned
 
-    async def _answer(self, messages: list[dict[str, Any]], tuned: Tuned) -> tuple["ChatCompletion", bool]:
-        """The answer, and whether it was had without a call of its own."""
+    async def _answer(self, messages: list[dict[str, Any]], tuned: Tuned) -> tuple["ChatCompletion", CacheResult]:
+        """The answer, and how the cache was met: see ``Performance.cache``."""
         if not self._may_keep(tuned.params):
-            return (await self._call(messages, tuned)).answer, False
+            return (await self._call(messages, tuned)).answer, "bypass"
         key = checked_key(self.response_cache, self._make_key(self.deployment_name, messages, tuned.params))
-        kept = checked_answer(self.response_cache, self.response_cache.get(key))
+        kept, how = self._look_up(key)
         if kept is not None:
-            return kept, True
+            return kept, how
         answer, joined = await self._flights.run(key, lambda: self._call_and_keep(key, messages, tuned))
         # Each caller gets an answer of its own: what one does to it is not seen by the others.
-        return (answer.model_copy(deep=True) if joined else answer), joined
+        return (answer.model_copy(deep=True), "shared") if joined else (answer, how)
+
+    def _look_up(self, key: str) -> tuple["ChatCompletion | None", CacheResult]:
+        counts = getattr(self.response_cache, "counts", None)  # a cache of one's own may have none
+        stale_before = getattr(counts, "stale", 0)
+        kept = checked_answer(self.response_cache, self.response_cache.get(key))
+        if kept is not None:
+            return kept, "hit"
+        return None, "stale" if getattr(counts, "stale", 0) > stale_before else "miss"
 
     async def _call_and_keep(self, key: str, messages: list[dict[str, Any]], tuned: Tuned) -> "ChatCompletion":
         done = await self._call(messages, tuned)
-        finished = _NOT_KEPT.isdisjoint(choice.finish_reason for choice in done.answer.choices)
-        if finished and self._may_keep(done.params):
+        if is_complete(done.answer) and self._may_keep(done.params):
             self.response_cache.put(key, done.answer)
         return done.answer
 
     async def _call(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
         # What tuning added must not make a call fail.
         added = frozenset(change.parameter for change in tuned.changes if change.instead_of is None)
-        done = await self._caller.complete(self.deployment_name, messages, tuned.params, retry=self.retry, added=added)
+        done = await self._caller.complete(
+            self.deployment_name,
+            messages,
+            tuned.params,
+            retry=self.retry,
+            added=added,
+            pacer=self.pacer,
+            deadline_s=self.deadline_s,
+        )
         self._model = answered_by(done.answer) or self._model
-        self._note(done)
+        self.performance.answered(done)
+        self._record(done.answer, done.latency_s, cached=False)
         return done
 
-    def _note(self, done: Completed) -> None:
-        metrics = self.performance_metrics
-        self._calls += 1
-        self._spent_s = steady(self._spent_s + done.duration_s)
-        self._latency_s = steady(self._latency_s + done.latency_s)
-        metrics["total_tokens"] += usage(done.answer).total_tokens
-        metrics["average_latency"] = 1000 * self._latency_s / self._calls
-        self._record(done.answer, done.latency_s, cached=False)
+    def _note(self, answer: "ChatCompletion", how: CacheResult) -> None:
+        self.performance.cache[how] += 1
+        self._telemetry.count_cache(self.deployment_name, how)
+        if how in _HITS:
+            self.performance_metrics["cache_hits"] += 1
+            self._record(answer, 0.0, cached=True)
 
     def _record(self, answer: "ChatCompletion", latency_s: float, *, cached: bool) -> None:
         self._usage.record(self.deployment_name, answer, latency_s, cached=cached)
@@ -247,16 +246,3 @@ def _parts(request: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]
             "A request of a batch is {'messages': [...], 'parameters': {...}}; this has no 'messages'."
         )
     return request["messages"], request.get("parameters") or {}
-
-
-def recommendations(metrics: Mapping[str, float]) -> list[str]:
-    """The session's advice for ``performance_metrics``, by its thresholds; none while too little is known."""
-    requests = metrics["total_requests"]
-    advice = []
-    if requests > 100 and metrics["cache_hits"] / requests < 0.20:
-        advice.append("Consider reducing temperature for more deterministic responses to improve cache hit rate")
-    if metrics["average_latency"] > 5000:
-        advice.append("High latency detected - consider using smaller model or reducing max_tokens")
-    if requests > 50 and metrics["total_tokens"] / requests > 1000:
-        advice.append("High token usage - consider prompt optimization or response length limits")
-    return advice

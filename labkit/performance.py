@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Performance:
     """Adds up requests, hits, failures, tokens and time; ``metrics`` are the session's ``performance_metrics``.
 
-    ``cache`` counts how requests met the cache: ``hit``, ``stale`` (kept for too long) and ``miss``, ``shared`` (waited
-    for an equal call under way), ``similar`` (answered by the semantic cache), ``bypass`` (not asked: not deterministic).
+    ``cache`` counts how requests met the cache: ``hit``, ``miss``, ``stale`` (kept for too long), ``shared`` (waited
+    for an equal call under way), ``bypass`` (not asked: no deterministic answer to expect).
     """
 
     def __init__(self) -> None:

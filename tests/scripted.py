@@ -169,12 +169,16 @@ def sdk_error(response: httpx2.Response) -> APIStatusError:
 
 @dataclass
 class Sleeper:
-    """Waits without waiting, and keeps for how long it should have."""
+    """Waits without waiting, and keeps for how long it should have; ``clock`` is the time by its waits alone."""
 
     waited_s: list[float] = field(default_factory=list)
 
     async def __call__(self, seconds: float) -> None:
         self.waited_s.append(seconds)
+
+    def clock(self) -> float:
+        """The seconds waited so far."""
+        return sum(self.waited_s)
 
 
 def ask(text: str = "What is the capital of Poland?") -> list[dict[str, Any]]:
@@ -188,5 +192,6 @@ COLD = {"temperature": 0, "max_tokens": 50}
 
 def optimizer(fake: Service, name: str = "gpt-4o", **options: Any) -> LLMOptimizer:
     """An optimizer in front of a scripted service, which waits for nothing."""
-    options = {"client": fake.client(), "sleep": Sleeper(), "retry": RetryPolicy(jitter=0), **options}
+    sleeper = options.setdefault("sleep", Sleeper())
+    options = {"client": fake.client(), "clock": sleeper.clock, "retry": RetryPolicy(jitter=0), **options}
     return LLMOptimizer(name, **options)

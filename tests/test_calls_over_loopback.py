@@ -64,8 +64,10 @@ async def test_a_limited_call_waits_as_long_as_it_is_told():
     """Two entries in the journal, and the wait that Retry-After said between them."""
     lab.fault("big", status=429, retry_after_s=17)
     sleeper = Sleeper()
-    await LLMOptimizer("big", retry=RetryPolicy(jitter=0), sleep=sleeper).optimized_completion(ask())
-    assert (seen(), sleeper.waited_s) == ([("big", 429), ("big", 200)], [17.0])
+    subject = LLMOptimizer("big", retry=RetryPolicy(jitter=0), sleep=sleeper, clock=sleeper.clock)
+    await subject.optimized_completion(ask())
+    assert seen() == [("big", 429), ("big", 200)]
+    assert sleeper.waited_s == [17.0]
     assert {call.retry_count for call in lab.calls()} == {0}
 
 

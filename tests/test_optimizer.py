@@ -4,7 +4,7 @@ import openai
 import pytest
 
 from labkit.errors import InvalidRequestError
-from labkit.optimizer import recommendations
+from labkit.performance import recommendations
 from labkit.retry import RetryPolicy, WaitTooLongError
 from tests.scripted import (
     COLD,
