@@ -1,6 +1,6 @@
 """What the requests to a deployment have taken so far: the session's metrics, its report and its advice."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,9 @@ from labkit.slo import Measured, is_refusal
 
 if TYPE_CHECKING:
     from labkit.completion import Completed
+
+# How many single latencies are kept for percentiles: the latest, so that a service that runs for months stays small.
+_LATEST = 10_000
 
 
 class Performance:
@@ -29,6 +32,7 @@ class Performance:
         self.cache: Counter[str] = Counter()
         self._calls = self._refused = 0
         self._spent_s = self._latency_s = 0.0
+        self._latencies_s: deque[float] = deque(maxlen=_LATEST)
 
     def failed(self, error: Exception) -> None:
         """A request ended in ``error``."""
@@ -39,6 +43,7 @@ class Performance:
         """A call to the service brought an answer."""
         self._calls += 1
         self._spent_s = steady(self._spent_s + done.duration_s)
+        self._latencies_s.append(done.duration_s)
         self._latency_s = steady(self._latency_s + done.latency_s)
         self.metrics["total_tokens"] += usage(done.answer).total_tokens
         self.metrics["average_latency"] = 1000 * self._latency_s / self._calls
@@ -65,6 +70,7 @@ class Performance:
             latency_s=self._spent_s,
             cache_hits=int(self.metrics["cache_hits"]),
             cost_usd=cost_usd,
+            latencies_s=tuple(self._latencies_s),
         )
 
 

@@ -3,6 +3,7 @@ import asyncio
 import openai
 import pytest
 
+from labkit.cache import MemoryCache
 from labkit.errors import InvalidRequestError
 from labkit.performance import recommendations
 from labkit.retry import RetryPolicy, WaitTooLongError
@@ -238,6 +239,20 @@ async def test_latency_is_what_the_service_says_and_hits_do_not_thin_it_out():
     assert subject.performance_metrics["average_latency"] == pytest.approx(300)
 
 
+async def test_the_report_says_how_each_request_met_the_cache():
+    """Missed, shared the call of an equal one, hit, too old, not asked: each request is counted once."""
+    now = [0.0]
+    subject = optimizer(service(), cache=MemoryCache(ttl_s=60, clock=lambda: now[0]))
+    await asyncio.gather(*[subject.optimized_completion(ask(), **COLD) for _ in range(3)])
+    await subject.optimized_completion(ask(), **COLD)
+    now[0] = 61.0
+    await subject.optimized_completion(ask(), **COLD)
+    await subject.optimized_completion(ask(), temperature=1)
+    report = subject.get_performance_report()
+    assert report["cache"] == {"miss": 1, "shared": 2, "hit": 1, "stale": 1, "bypass": 1}
+    assert report["performance_metrics"]["total_requests"] == 6
+
+
 async def test_the_report_counts_tokens_of_calls_only():
     """A hit costs none, so the tokens of a request go down."""
     subject = optimizer(service(answered(prompt_tokens=30, completion_tokens=10)))
@@ -291,7 +306,7 @@ async def test_what_the_success_metrics_need_is_measured():
         await subject.optimized_completion(ask("c"))
     measured = subject.measured()
     assert (measured.requests, measured.failed, measured.refused, measured.calls) == (4, 1, 1, 1)
-    assert (measured.cache_hits, measured.latency_s) == (1, 1.0)
+    assert (measured.cache_hits, measured.latency_s, measured.latencies_s) == (1, 1.0, (1.0,))
     await subject.optimized_completion(ask("d"))
     assert subject.measured().cost_usd == pytest.approx(2 * (20 * 2.5 + 5 * 10) / 1e6)
 
