@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labkit.breaker import Permit
 from labkit.deadline import Deadline
+from labkit.errors import LabkitError
 from labkit.metering import latency_s, usage
 from labkit.paced import Pacer, Room
 from labkit.plugins import PluginError, Retry
@@ -56,26 +57,34 @@ class Caller:
         max_attempts: int | None = None,
         added: frozenset[str] = frozenset(),
         check: Callable[["ChatCompletion"], object] | None = None,
+        on_paid: Callable[[Completed], object] | None = None,
         pacer: Pacer | None = None,
+        admit: Callable[[], Permit] | None = None,
         deadline_s: float | Deadline | None = None,
         encoding: str | None = None,
     ) -> Completed:
         """The answer of ``deployment``, after as many attempts as ``retry`` and ``max_attempts`` allow.
 
         Parameters ``added`` to the caller's are left out when the model refuses them, and ``max_tokens`` is renamed.
-        What ``check`` raises about an answer counts as a failure of the call and is not retried: it has been paid for.
+        What ``check`` raises about an answer counts as a failure of the call and is not retried: it has been paid for,
+        and ``on_paid`` is told so before.
         Each attempt waits for room with ``pacer``, for as many tokens as the call is likely to count (by ``encoding``
-        where one is given). ``DeadlineExceededError`` after ``deadline_s`` from now, or at a deadline under way.
+        where one is given), and asks ``admit``, a circuit breaker's, whether it may go. ``DeadlineExceededError`` after
+        ``deadline_s`` from now, or at a deadline under way.
         """
-        call = _Call(self, deployment, messages, params, added, Deadline.of(deadline_s, self.clock), pacer, encoding)
+        call = _Call(self, deployment, messages, params, added, encoding=encoding)
+        call.bound(pacer, admit, Deadline.of(deadline_s, self.clock))
         with self.telemetry.chat(deployment, params, messages=messages) as operation:
             try:
                 operation.answer = answer = await call.through(call.attempt, retry, max_attempts)
             finally:
                 operation.duration_s = call.elapsed_s
+            done = Completed(answer, call.params, call.latency_s, call.elapsed_s)
+            if on_paid is not None:
+                on_paid(done)
             if check is not None:
                 check(answer)
-        return Completed(answer, call.params, call.latency_s, call.elapsed_s)
+        return done
 
     async def explain(self, error: Exception) -> None:
         """Add to ``error`` what helps: for a missing deployment, those that the account of the connection has."""
@@ -94,19 +103,23 @@ class _Call:
         deployment: str,
         messages: Sequence[Mapping[str, Any]],
         params: Mapping[str, Any],
-        added: frozenset[str],
-        deadline: Deadline | None,
-        pacer: Pacer | None,
-        encoding: str | None,
+        added: frozenset[str] = frozenset(),
+        *,
+        encoding: str | None = None,
     ) -> None:
         self.caller, self.deployment, self.messages, self.params = caller, deployment, messages, params
-        self.added, self.deadline, self.encoding = added, deadline, encoding
-        self.room = Room(pacer, self.estimate)
+        self.added, self.encoding = added, encoding
         self.latency_s = self.elapsed_s = 0.0
+        self.bound(None, None, None)
+
+    def bound(self, pacer: Pacer | None, admit: Callable[[], Permit] | None, deadline: Deadline | None) -> None:
+        """Let each attempt wait for ``pacer``, ask ``admit``, and end at ``deadline``."""
+        self.room, self.admit, self.deadline = Room(pacer, self.estimate), admit, deadline
 
     def estimate(self) -> int:
-        tokens: int = import_module("labkit.pacing").estimate_tokens(self.messages, self.params, encoding=self.encoding)
-        return tokens
+        from labkit.estimates import estimate_tokens
+
+        return estimate_tokens(self.messages, self.params, encoding=self.encoding)
 
     async def through(self, attempt: Callable[[], Awaitable[T]], retry: Retry, max_attempts: int | None) -> T:
         """What ``attempt`` gives in the end. Whatever happens, nothing stays reserved."""
@@ -148,16 +161,48 @@ class _Call:
             await self.caller.sleep(seconds)
 
     async def _in_room(self, send: Callable[[], Awaitable[T]]) -> T:
-        if self.room.pacer is not None:
-            began_s = self.caller.clock()
-            await self.room.reserve()
-            # To the millisecond: who does not wait has waited for nothing, on every machine.
-            self.elapsed_s += round(self.caller.clock() - began_s, 3)
+        permit = await self._leave_to_send()
         try:
-            return await send()
+            result = await send()
         except BaseException as error:
             self.room.failed(error)
+            if permit is not None:
+                self._judge(permit, error)
             raise
+        if permit is not None:
+            permit.success()
+        return result
+
+    async def _leave_to_send(self) -> Permit | None:
+        permit = self.admit() if self.admit is not None else None
+        if self.room.pacer is None:
+            return permit
+        began_s = self.caller.clock()
+        try:
+            await self.room.reserve()
+        except BaseException:
+            if permit is not None:
+                permit.release()
+            raise
+        # To the millisecond: who does not wait has waited for nothing, on every machine.
+        self.elapsed_s += round(self.caller.clock() - began_s, 3)
+        return self._still_admitted(permit)
+
+    def _still_admitted(self, permit: Permit | None) -> Permit | None:
+        if permit is None or self.admit is None or not permit.is_stale:
+            return permit
+        try:
+            return self.admit()  # the circuit opened while this call waited for room
+        except LabkitError:
+            self.room.unused()
+            raise
+
+    def _judge(self, permit: Permit, error: BaseException) -> None:
+        late = isinstance(error, asyncio.CancelledError) and self.deadline is not None and not self.deadline.left_s
+        if late and self.deadline is not None:
+            permit.failure(self.deadline.error("the deployment did not answer"))
+        else:
+            permit.end(error)
 
     async def _answer(self) -> "ChatCompletion":
         from openai import APIStatusError

@@ -9,6 +9,8 @@
     ├── InvalidRequestError     the call was refused before it was sent (also a ValueError)
     ├── PluginError             a cache, retry or meter of one's own does not fit (labkit.plugins)
     ├── WaitTooLongError        the service asks for more patience than is sensible (labkit.retry)
+    ├── CircuitOpenError        a deployment, or every one, is left alone for a while (labkit.breaker)
+    ├── ServiceDrainingError    the service is being shut down (labkit.gate)
     ├── DeadlineExceededError   no answer within the time given (labkit.deadline; also a TimeoutError)
     ├── ContentFilteredError    the prompt or the answer was filtered (labkit.validation)
     └── EmptyAnswerError        an answer without content (labkit.validation)

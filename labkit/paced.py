@@ -66,6 +66,11 @@ class Room:
             response = getattr(error, "response", None)
             self._held.settle(tokens=None, headers=getattr(response, "headers", None))
 
+    def unused(self) -> None:
+        """The room was there, and the attempt is not made after all."""
+        if self._held is not None:
+            self._held.release()
+
     def pauses(self, wait_s: float) -> bool:
         """True when a refused attempt leaves the wait of ``wait_s`` before the next one to the pacer."""
         if self._held is None or self._refusal is None:

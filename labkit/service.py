@@ -3,16 +3,24 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from labkit import monitoring
+from labkit.breaker import BreakerPolicy, CircuitBreaker
 from labkit.catalog import MODELS, Model
 from labkit.completion import Caller, Completed, client_source
+from labkit.deadline import Deadline
 from labkit.errors import InvalidRequestError
-from labkit.metering import answered_by, usage
-from labkit.plugins import RETRY, Retry, check_plugin
-from labkit.retry import RetryPolicy, WaitTooLongError, is_transient
+from labkit.fallback import first_answer
+from labkit.gate import Drained, Gate
+from labkit.health import draining, health_of
+from labkit.metering import UsageMeter, answered_by, usage
+from labkit.paced import Pacer
+from labkit.plugins import METER, RETRY, Meter, Retry, check_plugin
+from labkit.retry import RetryPolicy
 from labkit.slo import Measured, is_refusal
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
@@ -33,7 +41,10 @@ class ProductionLLMService:
     ``fallbacks`` are deployments asked in this order once ``deployment_name`` stays unavailable. With
     ``monitoring_connection_string`` telemetry goes to that Application Insights component; prompts and answers are
     never part of it. ``retry`` is any object with ``wait_s(error, attempt)``; without one, passing errors are retried
-    up to ``max_retries`` times, as long as the service says. Without ``client`` it is the current connection's.
+    up to ``max_retries`` times, as long as the service says. Each deployment has a circuit breaker, which opens as
+    ``breaker`` says, and a pacer where ``pacers`` has one. A call ends after ``deadline_s``, waiting included, and at
+    most ``max_concurrency`` run at a time. ``meter`` is told about every answer. Without ``client`` it is the current
+    connection's. As ``async with`` block, the service is drained at its end.
     """
 
     def __init__(
@@ -41,85 +52,144 @@ class ProductionLLMService:
         deployment_name: str,
         monitoring_connection_string: str | None = None,
         *,
-        client: "AsyncOpenAI | None" = None,
-        retry: Retry | None = None,
         fallbacks: Sequence[str] = (),
+        retry: Retry | None = None,
+        breaker: BreakerPolicy | None = None,
+        pacers: Mapping[str, Pacer] | None = None,
+        deadline_s: float | None = None,
+        max_concurrency: int | None = None,
+        meter: Meter | None = None,
+        client: "AsyncOpenAI | None" = None,
         telemetry: Telemetry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if isinstance(fallbacks, str):
-            raise InvalidRequestError(f"fallbacks must be a list of deployment names: [{fallbacks!r}].")
+        self.deployment_name = deployment_name
+        self.fallbacks = _checked_fallbacks(deployment_name, fallbacks)
+        self.pacers = _checked_pacers((deployment_name, *self.fallbacks), pacers or {})
         if retry is not None:
             check_plugin(retry, RETRY)
+        if meter is not None:
+            check_plugin(meter, METER)
+        Deadline.of(deadline_s)
         if monitoring_connection_string:
             monitoring.configure_monitoring(monitoring_connection_string)
-        self.deployment_name = deployment_name
-        self.fallbacks = tuple(fallbacks)
         self.logger = logging.getLogger(__name__)
         self.telemetry = telemetry or process_telemetry()
         self.tracer = self.telemetry.tracer
-        self.retry = retry
+        self.retry, self.deadline_s = retry, deadline_s
+        self._usage = UsageMeter()
+        self.meter: Meter = self._usage if meter is None else meter
         self._caller = Caller(client_source(client), self.telemetry, sleep, clock)
+        self._gate = Gate(max_concurrency)
+        self._breakers = {
+            name: CircuitBreaker(name, breaker, clock=clock, on_change=self._circuit_changed)
+            for name in (deployment_name, *self.fallbacks)
+        }
         self._models: dict[str, Model | None] = {}  # what the answers say is behind each deployment
         self._requests = self._failed = self._refused = self._answered = 0
         self._spent_s = 0.0
 
-    async def safe_completion(self, messages: Sequence[Any], max_retries: int = 3, **kwargs: Any) -> "ChatCompletion":
+    async def safe_completion(
+        self, messages: Sequence[Any], max_retries: int = 3, *, deadline_s: float | None = None, **kwargs: Any
+    ) -> "ChatCompletion":
         """The checked answer to ``messages``. ``max_retries`` counts the tries after the first, on each deployment.
 
-        ``InvalidRequestError`` before anything is sent, once; ``ContentFilteredError`` when the prompt or the answer
-        was filtered; ``EmptyAnswerError``; otherwise the SDK's error of the last deployment tried, or
-        ``WaitTooLongError`` when the service asks for more patience than is sensible.
+        ``deadline_s`` is this call's own, instead of the service's. ``InvalidRequestError`` before anything is sent,
+        once; ``ContentFilteredError`` when the prompt or the answer was filtered; ``EmptyAnswerError``;
+        ``DeadlineExceededError``; ``CircuitOpenError`` when no deployment is asked now; ``ServiceDrainingError``;
+        otherwise the SDK's error of the last deployment tried, or ``WaitTooLongError`` when the service asks for more
+        patience than is sensible.
         """
         plain = check_request(messages, kwargs)
         _check_max_retries(max_retries)
+        deadline = Deadline.of(self.deadline_s if deadline_s is None else deadline_s, self._caller.clock)
+
+        async def ask(deployment: str) -> Completed:
+            return await self._complete(deployment, plain, kwargs, max_retries, deadline)
+
+        with self._counted():
+            try:
+                async with self._gate.passage(deadline):
+                    done = await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
+            except Exception as error:
+                await self._caller.explain(error)
+                raise
+        self._note_success(done.answer, done.duration_s)
+        return done.answer
+
+    async def health_check(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Whether the service answers now: ``status`` healthy, degraded or unhealthy, and why in ``reason``.
+
+        One small call to the deployment, without retries and past its circuit breaker: it reports the state, it does
+        not hide it. The fallbacks are asked only when the deployment does not answer; when one of them does, or when
+        the deployment works and has no room now (429), the service is degraded: it need not be restarted.
+        ``response_time_ms`` is of the answer, ``error`` of the deployment.
+        """
+        if self._gate.is_closed:
+            return draining(self.deployment_name)
+        probes: dict[str, Completed | Exception] = {}
+        for deployment in self._deployments:
+            probes[deployment] = await self._probe(deployment, timeout_s)
+            if isinstance(probes[deployment], Completed):
+                break
+        return health_of(probes)
+
+    async def drain(self, timeout_s: float = 30.0) -> Drained:
+        """Take no new calls, wait up to ``timeout_s`` for those under way, cut the rest; how many were which."""
+        drained = await self._gate.drain(timeout_s)
+        self.logger.info("LLM service drained - finished: %d, cut: %d", drained.finished, drained.cut)
+        return drained
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.drain()
+
+    @property
+    def breakers(self) -> Mapping[str, CircuitBreaker]:
+        """The circuit breaker of each deployment: its ``state``, ``last_error`` and ``retry_in_s``."""
+        return MappingProxyType(self._breakers)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls have been taken and have not ended, those that wait for their turn included."""
+        return self._gate.under_way
+
+    def measured(self) -> Measured:
+        """What ``labkit.slo`` computes availability, latency and cost from; there is no cache here."""
+        cost_usd = self._usage.cost_usd
+        return Measured(
+            self._requests, self._failed, self._refused, self._answered, latency_s=self._spent_s, cost_usd=cost_usd
+        )
+
+    @property
+    def _deployments(self) -> tuple[str, ...]:
+        return (self.deployment_name, *self.fallbacks)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Counts a request, and the error that leaves the block."""
         self._requests += 1
         try:
-            done = await self._first_answer(plain, kwargs, max_retries)
+            yield
         except Exception as error:
             refused = is_refusal(error)
             self._refused += refused
             self._failed += not refused
             self.logger.error("LLM completion failed: %s", error_kind(error))
-            await self._caller.explain(error)
             raise
+        except BaseException:
+            self._requests -= 1  # whoever asked has left; that says nothing about the service
+            raise
+
+    def _note_success(self, answer: "ChatCompletion", duration_s: float) -> None:
         self._answered += 1
-        self._spent_s += done.duration_s
-        self.logger.info("LLM completion successful - tokens: %d", usage(done.answer).total_tokens)
-        return done.answer
-
-    async def health_check(self) -> dict[str, Any]:
-        """Whether the deployment answers now, with the time it took in milliseconds, or with the error.
-
-        One small call, without retries and fallbacks: it reports the state of this deployment, it does not hide it.
-        """
-        try:
-            done = await self._complete(self.deployment_name, _HEALTH_MESSAGES, _HEALTH_PARAMS, 0, check=None)
-        except Exception as error:
-            await self._caller.explain(error)
-            reason = " ".join([str(error), *getattr(error, "__notes__", ())])
-            return {"status": "unhealthy", "deployment": self.deployment_name, "error": reason}
-        response_time_ms = round(done.latency_s * 1000)
-        return {"status": "healthy", "deployment": self.deployment_name, "response_time_ms": response_time_ms}
-
-    def measured(self) -> Measured:
-        """What ``labkit.slo`` computes availability and latency from; there is no cache here, and no price."""
-        return Measured(self._requests, self._failed, self._refused, calls=self._answered, latency_s=self._spent_s)
-
-    async def _first_answer(
-        self, messages: list[dict[str, Any]], params: dict[str, Any], max_retries: int
-    ) -> Completed:
-        *others, last = self.deployment_name, *self.fallbacks
-        for deployment in others:
-            try:
-                return await self._complete(deployment, messages, params, max_retries)
-            except Exception as error:
-                if not _another_may_answer(error):
-                    raise
-                kind = error_kind(error)
-                self.logger.warning("Deployment %s gave up: %s; asking the next one", deployment, kind)
-        return await self._complete(last, messages, params, max_retries)
+        self._spent_s += duration_s
+        self.logger.info("LLM completion successful - tokens: %d", usage(answer).total_tokens)
 
     async def _complete(
         self,
@@ -127,33 +197,89 @@ class ProductionLLMService:
         messages: list[dict[str, Any]],
         params: dict[str, Any],
         max_retries: int,
+        deadline: Deadline | None,
         *,
-        check: Callable[["ChatCompletion"], object] | None = check_answer,
+        is_probe: bool = False,
     ) -> Completed:
-        # The limit goes out under the name the model knows; nothing else of the caller's is touched.
-        model = self._models.get(deployment) or MODELS.get(deployment)
-        named = tune(messages, params, model=model, rules=(reasoning_limit,)).params
-        try:
-            done = await self._caller.complete(
+        breaker = self._breakers[deployment]
+        with _filter_named():
+            return await self._caller.complete(
                 deployment,
                 messages,
-                named,
+                self._named(deployment, messages, params),
                 retry=self.retry or RetryPolicy(max_retries=max_retries),
                 max_attempts=max_retries + 1,
-                check=check,
+                check=None if is_probe else check_answer,
+                on_paid=lambda done: self._paid(deployment, done),
+                pacer=None if is_probe else self.pacers.get(deployment),
+                admit=breaker.examine if is_probe else breaker.admit,
+                deadline_s=deadline,
             )
+
+    async def _probe(self, deployment: str, timeout_s: float) -> Completed | Exception:
+        deadline = Deadline.after(timeout_s, self._caller.clock)
+        try:
+            return await self._complete(deployment, _HEALTH_MESSAGES, _HEALTH_PARAMS, 0, deadline, is_probe=True)
         except Exception as error:
-            filtered = content_filter_error(error)
-            if filtered is None:
-                raise
-            raise filtered from error
-        self._models[deployment] = answered_by(done.answer) or model
-        return done
+            await self._caller.explain(error)
+            return error
+
+    def _named(
+        self, deployment: str, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        # The limit goes out under the name the model knows; nothing else of the caller's is touched.
+        model = self._models.get(deployment) or MODELS.get(deployment)
+        return tune(messages, params, model=model, rules=(reasoning_limit,)).params
+
+    def _paid(self, deployment: str, done: Completed) -> None:
+        self._models[deployment] = answered_by(done.answer) or self._models.get(deployment)
+        self._usage.record(deployment, done.answer, done.latency_s)
+        model = answered_by(done.answer)
+        if model is not None:
+            self.telemetry.count_cost(deployment, done.answer.model, usage(done.answer).cost_usd(model))
+        if self.meter is not self._usage:
+            self.meter.record(deployment, done.answer, done.latency_s, cached=False)
+
+    def _passed_on(self, deployment: str, error: Exception) -> None:
+        self.logger.warning("Deployment %s gave up: %s; asking the next one", deployment, error_kind(error))
+
+    def _circuit_changed(self, breaker: CircuitBreaker) -> None:
+        self.telemetry.note_breaker(breaker.deployment, breaker.state)
+        why = (
+            f" after {breaker.last_error}, next probe in {breaker.retry_in_s:.3g} s" if breaker.state == "open" else ""
+        )
+        level = logging.WARNING if breaker.state == "open" else logging.INFO
+        self.logger.log(level, "Circuit of deployment %s is %s%s", breaker.deployment, breaker.state, why)
 
 
-def _another_may_answer(error: Exception) -> bool:
-    # 404: the deployment is gone, retired perhaps; then a fallback is what keeps the service up.
-    return is_transient(error) or isinstance(error, WaitTooLongError) or getattr(error, "status_code", None) == 404
+@contextmanager
+def _filter_named() -> Iterator[None]:
+    """Turns a content filter's 400 into ``ContentFilteredError``. Its cause stays out: it holds the request."""
+    try:
+        yield
+    except Exception as error:
+        filtered = content_filter_error(error)
+        if filtered is None:
+            raise
+        raise filtered from None
+
+
+def _checked_fallbacks(deployment: str, fallbacks: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(fallbacks, str):
+        raise InvalidRequestError(f"fallbacks must be a list of deployment names: [{fallbacks!r}].")
+    names = (deployment, *fallbacks)
+    if len(set(names)) < len(names):
+        raise InvalidRequestError(f"Each deployment can be asked once; these are {', '.join(map(repr, names))}.")
+    return names[1:]
+
+
+def _checked_pacers(deployments: Sequence[str], pacers: Mapping[str, Pacer]) -> Mapping[str, Pacer]:
+    unknown = sorted(set(pacers) - set(deployments))
+    if unknown:
+        raise InvalidRequestError(
+            f"pacers has {', '.join(map(repr, unknown))}; the deployments are {', '.join(map(repr, deployments))}."
+        )
+    return dict(pacers)
 
 
 def _check_max_retries(max_retries: object) -> None:

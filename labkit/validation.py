@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from labkit.errors import InvalidRequestError, LabkitError
+from labkit.messages import INSTEAD_OF_TEXT, check_message, described
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 HIGH_MAX_TOKENS = 4000
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _RANGES = {
@@ -23,8 +23,6 @@ _RANGES = {
     "presence_penalty": (-2, 2),
     "frequency_penalty": (-2, 2),
 }
-# What an assistant message or an answer may carry instead of text.
-_INSTEAD_OF_TEXT = ("tool_calls", "function_call", "refusal", "audio")
 
 
 class ContentFilteredError(LabkitError):
@@ -42,7 +40,7 @@ def check_request(messages: Sequence[Any], params: Mapping[str, Any]) -> list[di
     """
     checked = plain_messages(messages)
     for position, message in enumerate(checked):
-        _check_message(position, message)
+        check_message(f"messages[{position}]", message)
     _check_params(params)
     return checked
 
@@ -52,7 +50,7 @@ def plain_messages(messages: Sequence[Any]) -> list[dict[str, Any]]:
     if not isinstance(messages, list | tuple) or not messages:
         raise InvalidRequestError(
             "messages must be a non-empty list such as [{'role': 'user', 'content': 'Hello'}]; "
-            f"this is {_described(messages)}."
+            f"this is {described(messages)}."
         )
     try:
         plain: list[dict[str, Any]] = orjson.loads(orjson.dumps(messages, default=plain_data))
@@ -94,37 +92,6 @@ def content_filter_error(error: Exception) -> ContentFilteredError | None:
     return _filtered("prompt", result)
 
 
-def _check_message(position: int, message: object) -> None:
-    where = f"messages[{position}]"
-    if not isinstance(message, dict):
-        raise InvalidRequestError(f"{where} must be a dict with 'role' and 'content'; this is {_described(message)}.")
-    missing = [key for key in ("role", "content") if key not in message]
-    if missing == ["content"] and _stands_without_text(message):
-        missing = []
-    if missing:
-        raise InvalidRequestError(f"{where} has no {' and no '.join(map(repr, missing))}; each message needs both.")
-    if message["role"] not in ROLES:
-        raise InvalidRequestError(f"{where} has the role {message['role']!r}; known roles are {', '.join(ROLES)}.")
-    _check_content(where, message)
-
-
-def _check_content(where: str, message: dict[str, Any]) -> None:
-    content = message.get("content")
-    if isinstance(content, str) or (content is None and _stands_without_text(message)):
-        return
-    if isinstance(content, list) and content and all(isinstance(part, dict) and "type" in part for part in content):
-        return
-    # The content itself stays out of the message: errors end up in logs.
-    raise InvalidRequestError(
-        f"{where} needs content: a string, or a list of parts such as {{'type': 'text', 'text': '…'}}; "
-        f"this is {_described(content)}. Only an assistant message with tool calls goes without."
-    )
-
-
-def _stands_without_text(message: Mapping[str, Any]) -> bool:
-    return message.get("role") == "assistant" and any(message.get(key) for key in _INSTEAD_OF_TEXT)
-
-
 def _check_params(params: Mapping[str, Any]) -> None:
     for name in ("model", "engine", "deployment_id", "messages"):
         if name in params:
@@ -133,7 +100,8 @@ def _check_params(params: Mapping[str, Any]) -> None:
             )
     if params.get("stream"):
         raise InvalidRequestError(
-            "stream=True is not possible here: this call returns whole answers. Use the client itself."
+            "stream=True is not possible here: this call returns whole answers. For chunks as they come, use "
+            "ProductionLLMService.stream_completion(messages)."
         )
     if all(params.get(name) is not None for name in _LIMITS):
         raise InvalidRequestError(
@@ -171,7 +139,7 @@ def _check_choice(choice: "Choice") -> None:
     if choice.finish_reason == "content_filter":
         raise _filtered("answer", getattr(choice, "content_filter_results", None))
     message = choice.message
-    if message is None or not (message.content or any(getattr(message, key, None) for key in _INSTEAD_OF_TEXT)):
+    if message is None or not (message.content or any(getattr(message, key, None) for key in INSTEAD_OF_TEXT)):
         reason = f"The service answered without text (finish_reason {choice.finish_reason!r})."
         if choice.finish_reason == "length":
             reason += " The token limit was used up before any text; a reasoning model thinks first: raise the limit."
@@ -195,10 +163,3 @@ def _is_hit(found: object) -> bool:
 
 def _category(name: str, found: dict[str, Any]) -> str:
     return f"{name}: {found['severity']}" if "severity" in found else name
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "None"
-    length = f" with length {len(value)}" if isinstance(value, list | tuple | str | dict) else ""
-    return f"of type {type(value).__name__}{length}"

@@ -14,6 +14,9 @@ from labkit.validation import (
 from tests.scripted import ask, completion, filtered_prompt, refused, sdk_error
 
 TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+CUSTOM_CALL = {"id": "call_2", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+DOCUMENT = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}}
 PICTURE = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
 
 
@@ -27,6 +30,15 @@ PICTURE = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image
         pytest.param([{"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}], id="tool call, no text"),
         pytest.param([{"role": "assistant", "tool_calls": [TOOL_CALL]}], id="tool call, no content at all"),
         pytest.param([{"role": "tool", "content": "3", "tool_call_id": "call_1"}], id="tool result"),
+        pytest.param(
+            [{"role": "tool", "content": [{"type": "text", "text": "3"}], "tool_call_id": "1"}], id="tool parts"
+        ),
+        pytest.param([{"role": "user", "content": [SOUND, DOCUMENT]}], id="sound and a document"),
+        pytest.param([{"role": "user", "content": [{"type": "file", "file": {"file_id": "f1"}}]}], id="uploaded file"),
+        pytest.param([{"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}], id="refusal part"),
+        pytest.param([{"role": "assistant", "content": None, "tool_calls": [CUSTOM_CALL]}], id="custom tool call"),
+        pytest.param([{"role": "assistant", "content": None, "audio": {"id": "a1"}}], id="spoken answer"),
+        pytest.param([{"role": "function", "name": "add", "content": None}], id="function of old"),
         pytest.param(tuple(ask()), id="tuple"),
     ],
 )
@@ -58,6 +70,85 @@ def test_messages_that_cannot_be_right_are_refused(messages, message):
     with pytest.raises(InvalidRequestError) as refusal:
         check_request(messages, {})
     assert message in str(refusal.value)
+
+
+def user(*parts):
+    """A user's message of parts."""
+    return [{"role": "user", "content": list(parts)}]
+
+
+def asked_for(**changes):
+    """An assistant's message with one tool call, changed."""
+    return [{"role": "assistant", "content": None, "tool_calls": [{**TOOL_CALL, **changes}]}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        pytest.param(
+            [{"role": "system", "content": PICTURE}],
+            "messages[0].content[1] is of type 'image_url'; a message of role 'system' may have parts of type text.",
+            id="picture in a system message",
+        ),
+        pytest.param(
+            user({"type": "input_text", "text": "Anna"}),
+            "'input_text' belongs to the Responses API; here it is 'text'.",
+            id="part of the Responses API",
+        ),
+        pytest.param(
+            user({"type": "image_url", "image_url": "https://anna"}),
+            "messages[0].content[0].image_url must be {'url': 'https://…'} or {'url': 'data:image/png;base64,…'}; "
+            "this is of type str with length 12.",
+            id="picture's address by itself",
+        ),
+        pytest.param(user({"type": "image_url", "image_url": {}}), "content[0].image_url needs 'url'", id="no address"),
+        pytest.param(
+            user({"type": "image_url", "image_url": {"url": "x", "detail": "Anna"}}),
+            "image_url.detail must be auto, low or high",
+            id="detail",
+        ),
+        pytest.param(user({"type": "text"}), "content[0] needs 'text': the text; this is None", id="text part without"),
+        pytest.param(
+            user({"type": "input_audio", "input_audio": {"data": "Anna", "format": "ogg"}}),
+            "input_audio.format must be wav or mp3",
+            id="sound of another kind",
+        ),
+        pytest.param(
+            user({"type": "file", "file": {"filename": "Anna"}}), "needs 'file_id' or 'file_data'", id="no file"
+        ),
+        pytest.param(user({"type": "Anna has a cat"}), "is of type that is of type str with length 14", id="odd type"),
+        pytest.param(user({"type": []}), "messages[0].content[0] is of type that is of type list", id="no type"),
+        pytest.param([{"role": "tool", "content": "Anna"}], "messages[0] needs 'tool_call_id'", id="tool without id"),
+        pytest.param(
+            [{"role": "tool", "content": PICTURE, "tool_call_id": "1"}],
+            "a message of role 'tool' may have parts of type text",
+            id="tool answers with a picture",
+        ),
+        pytest.param([{"role": "function", "content": "Anna"}], "messages[0] needs 'name'", id="function without name"),
+        pytest.param(asked_for(id=None), "messages[0].tool_calls[0] needs 'id'", id="tool call without id"),
+        pytest.param(
+            asked_for(type="Anna"), "tool_calls[0] must be a dict of type 'function' or 'custom'", id="its type"
+        ),
+        pytest.param(
+            asked_for(function={"name": "add", "arguments": {"anna": 1}}),
+            "[0].function needs 'arguments': a string, as the model sent it; this is of type dict with length 1",
+            id="arguments as a dict",
+        ),
+        pytest.param(asked_for(function=None), "must be {'name': '…', 'arguments': '…'}", id="no function"),
+        pytest.param(
+            [{"role": "assistant", "content": "Anna", "tool_calls": []}],
+            "messages[0].tool_calls must be a non-empty list or left out",
+            id="no tool calls",
+        ),
+        pytest.param([{"role": "Anna has a cat", "content": "user"}], "the role that is of type str", id="swapped"),
+    ],
+)
+def test_parts_and_tool_calls_that_cannot_be_right_are_refused(messages, message):
+    """The error names the place and what belongs there, and quotes nothing of what was said."""
+    with pytest.raises(InvalidRequestError) as refusal:
+        check_request(messages, {})
+    assert message in str(refusal.value)
+    assert "anna" not in str(refusal.value).lower()
 
 
 def test_the_refusal_is_a_value_error_and_does_not_quote_the_content():
