@@ -12,6 +12,7 @@
     ├── CircuitOpenError        a deployment, or every one, is left alone for a while (labkit.breaker)
     ├── ServiceDrainingError    the service is being shut down (labkit.gate)
     ├── DeadlineExceededError   no answer within the time given (labkit.deadline; also a TimeoutError)
+    ├── BudgetExceededError     the call may cost more than is left, and was not sent (labkit.budget)
     ├── ContentFilteredError    the prompt or the answer was filtered (labkit.validation)
     └── EmptyAnswerError        an answer without content (labkit.validation)
 
