@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 MINUTE_S = 60.0
+# How long it is remembered that others use a limit, what they may take of it at most, and how many seconds without
+# them are assumed to begin with.
+_MEMORY_S = 10.0
+_MOST_OF_OTHERS = 0.9
+_DOUBT_S = 1.0
 
 
 class Taken(NamedTuple):
@@ -46,20 +51,31 @@ class Limit(Protocol):
         between the two are subtracted. Without ``raise_it`` the level is only ever lowered.
         """
 
+    def found_empty(self, now: float, taken: Taken, left: float) -> None:
+        """The service refused ``taken`` for want of room, with so much left before it: lower the level to that."""
+
 
 @dataclass(slots=True)
 class Bucket:
-    """Refills steadily, up to what ``burst_s`` seconds bring, but at least 1; full at the start."""
+    """Refills steadily, up to what ``burst_s`` seconds bring, but at least 1; full at the start.
+
+    Others may draw from it, too: what the service corrects again and again is their share, and refills only for them.
+    Where the burst ``is_guessed``, the first correction is of the guess.
+    """
 
     per_minute: float
     burst_s: float
     at_s: float
+    is_guessed: bool = False
     _level: float = field(init=False)
     _corrections: float = 0.0
+    _others: "_Others" = field(default_factory=lambda: _Others())
     _history: "_Spent" = field(default_factory=lambda: _Spent())
 
     def __post_init__(self) -> None:
         self._level = self.burst
+        if not self.is_guessed:
+            self._others.note(self.at_s, 0.0, 0.0)
 
     @property
     def burst(self) -> float:
@@ -75,12 +91,12 @@ class Bucket:
     def level(self, now: float) -> float:
         """What may be taken at once."""
         passed_s = max(0.0, now - self.at_s)
-        return min(self.burst, self._level + passed_s * self.per_minute / MINUTE_S)
+        return min(self.burst, self._level + passed_s * self._own_per_s)
 
     def wait_s(self, now: float, amount: float) -> float:
         """The seconds until ``amount``, or at most the burst, is there."""
         missing = min(amount, self.burst) - self.level(now)
-        return max(0.0, missing * MINUTE_S / self.per_minute)
+        return max(0.0, missing / self._own_per_s)
 
     def take(self, now: float, amount: float) -> Taken:
         """Take ``amount``, whether it is there or not."""
@@ -100,6 +116,12 @@ class Bucket:
         if change < 0 or raise_it:
             self._corrections += change
             self._set(now, self.level(now) + change)
+            self._others.note(now, -change, self.per_minute / MINUTE_S)
+
+    def found_empty(self, now: float, taken: Taken, left: float) -> None:
+        """The service refused ``taken`` for want of room, with so much left before it."""
+        if left - taken.amount - taken.left < self._corrections - taken.corrections:
+            self.correct(now, taken, left - taken.amount)
 
     def as_window(self, now: float, span_s: float) -> "Window":
         """The same limit over a span of time; what was taken in that span is spent, and nothing else is left."""
@@ -109,9 +131,43 @@ class Bucket:
             window.take(now, left)
         return window
 
+    @property
+    def _own_per_s(self) -> float:
+        return self.per_minute / MINUTE_S * (1 - self._others.share)
+
     def _set(self, now: float, level: float) -> None:
         self._level = min(self.burst, level)
+        self._others.fade(now - self.at_s)
         self.at_s = max(self.at_s, now)
+
+
+@dataclass(slots=True)
+class _Others:
+    """The share of a bucket's refill that somebody else takes, as the service's corrections betray it.
+
+    They are weighed over some ten seconds. Where nothing is corrected any more, the share fades: others have stopped.
+    """
+
+    share: float = 0.0
+    _noted_s: float | None = None
+    _used: float = 0.0
+    _refilled: float = 0.0
+
+    def note(self, now: float, unexpected: float, per_s: float) -> None:
+        """Others have used ``unexpected`` more, or if negative less, than this share since the last note."""
+        if self._noted_s is not None:  # the first tells only where things stand
+            passed_s = max(0.0, now - self._noted_s)
+            keep = math.exp(-passed_s / _MEMORY_S)
+            refilled = per_s * passed_s
+            self._used = max(0.0, self._used * keep + self.share * refilled + unexpected)
+            self._refilled = self._refilled * keep + refilled
+            self.share = min(_MOST_OF_OTHERS, self._used / (self._refilled + per_s * _DOUBT_S))
+        self._noted_s = now
+
+    def fade(self, passed_s: float) -> None:
+        """Time has passed in which nobody was noticed."""
+        if self.share and passed_s > 0:
+            self.share *= math.exp(-passed_s / _MEMORY_S)
 
 
 @dataclass(slots=True)
@@ -161,6 +217,10 @@ class Window:
         else:
             return
         self._corrections += change
+
+    def found_empty(self, now: float, taken: Taken, left: float) -> None:
+        """The service refused ``taken`` for want of room, with so much left before it."""
+        self.correct(now, taken, left - taken.amount, raise_it=False)
 
 
 @dataclass(slots=True)

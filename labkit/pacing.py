@@ -286,8 +286,9 @@ class Pacer:
         if self._tokens is not None and done.tokens is not None and used is not None and used > done.tokens:
             self._tokens.take(now, used - done.tokens)
         if self._calls is not None and done.calls_taken is not None and said.remaining_requests is not None:
-            # Only lowered: what is left of a window of 10 s is not what may be sent in one.
-            self._calls.correct(now, done.calls_taken, said.remaining_requests, raise_it=False)
+            # Only lowered, and not for a trifle: what is left of a window of 10 s is not what may be sent in one.
+            margin = self._calls.per_minute * _MARGIN_S / MINUTE_S
+            self._calls.correct(now, done.calls_taken, said.remaining_requests + margin, raise_it=False)
         if self._tokens is not None and done.tokens_taken is not None and said.remaining_tokens is not None:
             margin = self._tokens.per_minute * _MARGIN_S / MINUTE_S
             self._tokens.correct(now, done.tokens_taken, said.remaining_tokens - margin)
@@ -337,7 +338,7 @@ class Pacer:
         elif rpm is not None and said.rpm is not None and self._calls and self._calls.per_minute != rpm:
             self._calls.resize(self._now(), rpm)
         if tpm is not None and self._tokens is None:
-            self._tokens = Bucket(tpm, MINUTE_S, since_s)
+            self._tokens = Bucket(tpm, MINUTE_S, since_s, is_guessed=True)
             if said.remaining_tokens is not None:
                 full = self._tokens.take(since_s, 0)
                 self._tokens.correct(since_s, full, said.remaining_tokens)
@@ -360,7 +361,7 @@ def _as_refused(
         longest_s = taken.amount * MINUTE_S / limit.per_minute
         if wait_s > longest_s + rounding_s + 0.1:
             return limit.as_window(now, next((span for span in spans_s if span >= wait_s), spans_s[-1]))
-    limit.correct(now, taken, left - taken.amount, raise_it=False)
+    limit.found_empty(now, taken, left)
     return limit
 
 
