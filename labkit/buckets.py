@@ -45,10 +45,10 @@ class Limit(Protocol):
         """Undo ``taken``: it did not count."""
 
     def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
-        """The service says that ``left`` was left after ``taken``: move the present level by the difference.
+        """The service says in its answer to ``taken`` that ``left`` is left: move the present level by the difference.
 
-        The difference holds for all that was taken since, too, so each is told only what is new: corrections made
-        between the two are subtracted. Without ``raise_it`` the level is only ever lowered.
+        It may mean when the call came, or when it was answered: the smaller of the two differences is taken, and none
+        when they contradict each other. Without ``raise_it`` the level is only ever lowered.
         """
 
     def found_empty(self, now: float, taken: Taken, left: float) -> None:
@@ -112,16 +112,13 @@ class Bucket:
 
     def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
         """Move the level by what the service says, unless that has been said before."""
-        change = left - taken.left - (self._corrections - taken.corrections)
+        change = _smaller(_since(taken, left, self._corrections), left - self.level(now))
         if change < 0 or raise_it:
-            self._corrections += change
-            self._set(now, self.level(now) + change)
-            self._others.note(now, -change, self.per_minute / MINUTE_S)
+            self._move(now, change)
 
     def found_empty(self, now: float, taken: Taken, left: float) -> None:
         """The service refused ``taken`` for want of room, with so much left before it."""
-        if left - taken.amount - taken.left < self._corrections - taken.corrections:
-            self.correct(now, taken, left - taken.amount)
+        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)))
 
     def as_window(self, now: float, span_s: float) -> "Window":
         """The same limit over a span of time; what was taken in that span is spent, and nothing else is left."""
@@ -134,6 +131,12 @@ class Bucket:
     @property
     def _own_per_s(self) -> float:
         return self.per_minute / MINUTE_S * (1 - self._others.share)
+
+    def _move(self, now: float, change: float) -> None:
+        if change:
+            self._corrections += change
+            self._set(now, self.level(now) + change)
+            self._others.note(now, -change, self.per_minute / MINUTE_S)
 
     def _set(self, now: float, level: float) -> None:
         self._level = min(self.burst, level)
@@ -209,18 +212,33 @@ class Window:
 
     def correct(self, now: float, taken: Taken, left: float, *, raise_it: bool = True) -> None:
         """Somebody else's use comes back a whole span from now; what was counted too much has come back already."""
-        change = left - taken.left - (self._corrections - taken.corrections)
-        if change < 0:
-            self._spent.add(now, -change)
-        elif raise_it:
-            self._spent.remove_oldest(change)
-        else:
-            return
-        self._corrections += change
+        change = _smaller(_since(taken, left, self._corrections), left - self.level(now))
+        if change < 0 or raise_it:
+            self._move(now, change)
 
     def found_empty(self, now: float, taken: Taken, left: float) -> None:
         """The service refused ``taken`` for want of room, with so much left before it."""
-        self.correct(now, taken, left - taken.amount, raise_it=False)
+        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)))
+
+    def _move(self, now: float, change: float) -> None:
+        self._corrections += change
+        if change < 0:
+            self._spent.add(now, -change)
+        else:
+            self._spent.remove_oldest(change)
+
+
+def _since(taken: Taken, left: float, corrections: float) -> float:
+    """By how much ``left`` after ``taken`` differs from what was thought, as far as that has not been corrected since.
+
+    The difference holds for all that was taken after it, too.
+    """
+    return left - taken.left - (corrections - taken.corrections)
+
+
+def _smaller(one: float, other: float) -> float:
+    """The smaller of two changes in one direction; 0 for two in opposite ones."""
+    return min(one, other, key=abs) if one * other > 0 else 0.0
 
 
 @dataclass(slots=True)

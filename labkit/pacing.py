@@ -3,14 +3,14 @@
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from labkit.buckets import MINUTE_S, Bucket, Limit, Taken
 from labkit.errors import LabkitError
 from labkit.estimates import estimate_tokens
 from labkit.ratelimits import RateLimits, emptied, headers_of, rate_limits, stated_wait_s
+from labkit.turns import Turns, Waiter
 
 __all__ = ["CallTooLargeError", "Pacer", "Reservation", "estimate_tokens"]
 
@@ -22,8 +22,6 @@ _CALL_SPANS_S = (1.0, 10.0, MINUTE_S)
 # While nothing is known of the limits this many calls are out at a time, for this long: one of their answers may tell.
 _SCOUTS = 8
 _SCOUTING_S = 1.0
-# Less than this is now: a sum of floats never quite gets there.
-_INSTANT_S = 1e-6
 # Retry-After is in whole seconds, rounded up.
 _ROUNDING_S = 1.0
 
@@ -75,18 +73,6 @@ class Reservation:
         return ends
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    tokens: int | Callable[[], int]
-    was_refused: bool
-    turn: "asyncio.Future[Reservation]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def count(self) -> int:
-        if callable(self.tokens):
-            self.tokens = self.tokens()
-        return self.tokens
-
-
 class Pacer:
     """Keeps the calls to one deployment within its requests and tokens per minute; share it among all who call it.
 
@@ -103,14 +89,12 @@ class Pacer:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._asleep = clock, sleep
         self._reached_s = clock()
         self._given = (rpm, tpm)
         self._calls: Limit | None = None
         self._tokens: Limit | None = None
-        self._queue: deque[_Waiter] = deque()
-        self._pump: asyncio.Task[None] | None = None
-        self._wake: asyncio.Future[None] | None = None
+        self._turns: Turns[Reservation] = Turns(wait_s=self._wait_s, grant=self._grant, sleep=self._sleep)
         self._paused_until_s = self._paused_from_s = self._reached_s
         self._after_pause = False
         self._out = 0
@@ -131,7 +115,7 @@ class Pacer:
     @property
     def waiting(self) -> int:
         """How many calls wait for their turn."""
-        return len(self._queue)
+        return len(self._turns)
 
     async def reserve(self, tokens: int | Callable[[], int], *, first: bool = False) -> Reservation:
         """Room for a call of about ``tokens`` tokens, once there is room and nobody was here before.
@@ -141,105 +125,23 @@ class Pacer:
         ``CallTooLargeError`` for a refused call that a whole minute has no room for. Such a call is sent once, as the
         service's own count may be smaller.
         """
-        waiter = _Waiter(tokens, first)
-        if not self._queue and self._wait_s(waiter) <= _INSTANT_S:
-            return self._grant(waiter)
-        self._enqueue(waiter)
-        try:
-            return await waiter.turn
-        except asyncio.CancelledError:
-            self._leave(waiter)
-            raise
+        return await self._turns.take(Waiter(tokens, goes_first=first))
 
-    # -- the queue -------------------------------------------------------------------------------------------------
-
-    def _enqueue(self, waiter: _Waiter) -> None:
-        if self._pump is not None and self._pump.get_loop() is not asyncio.get_running_loop():
-            self._queue.clear()  # they waited in an event loop that has ended
-            self._pump = None
-        if waiter.was_refused:
-            ahead = sum(1 for other in self._queue if other.was_refused)
-            self._queue.insert(ahead, waiter)
-            self._look_again()
-        else:
-            self._queue.append(waiter)
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._serve())
-
-    def _leave(self, waiter: _Waiter) -> None:
-        if waiter in self._queue:
-            self._queue.remove(waiter)
-            self._look_again()
-        elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-            waiter.turn.result().release()  # its turn came in the same moment
-
-    async def _serve(self) -> None:
-        try:
-            while self._queue:
-                await self._serve_next(self._queue[0])
-        except BaseException as error:
-            self._fail_all(error)
-            raise
-
-    async def _serve_next(self, waiter: _Waiter) -> None:
-        try:
-            wait_s = self._wait_s(waiter)
-            if wait_s > _INSTANT_S:
-                await self._nap(wait_s)
-                return
-            granted = self._grant(waiter)
-        except Exception as error:
-            self._queue.popleft()
-            if not waiter.turn.done():
-                waiter.turn.set_exception(error)
-            return
-        self._queue.popleft()
-        if waiter.turn.done():
-            granted.release()
-        else:
-            waiter.turn.set_result(granted)
-
-    async def _nap(self, wait_s: float) -> None:
-        """Sleep that long, or until something has changed."""
-        until_s = self._now() + wait_s
-        self._wake = asyncio.get_running_loop().create_future()
-        nap = asyncio.ensure_future(self._sleep(wait_s))
-        try:
-            await asyncio.wait((nap, self._wake), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._wake = None
-            if not nap.done():
-                nap.cancel()
-        if nap.done() and not nap.cancelled():
-            nap.result()
-            # Timers fire a little early, and a test's sleep at once: slept is slept, or this would spin.
-            self._reached_s = max(self._reached_s, until_s)
-
-    def _look_again(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    def _fail_all(self, error: BaseException) -> None:
-        while self._queue:
-            turn = self._queue.popleft().turn
-            if turn.done():
-                continue
-            if isinstance(error, asyncio.CancelledError):
-                turn.cancel()
-            else:
-                turn.set_exception(error)
-
-    # -- the limits ------------------------------------------------------------------------------------------------
+    async def _sleep(self, seconds: float) -> None:
+        until_s = self._now() + seconds
+        await self._asleep(seconds)
+        # Timers fire a little early, and a test's sleep at once: slept is slept, or this would spin.
+        self._reached_s = max(self._reached_s, until_s)
 
     def _now(self) -> float:
         return max(self._clock(), self._reached_s)
 
-    def _wait_s(self, waiter: _Waiter) -> float:
+    def _wait_s(self, waiter: Waiter[Reservation]) -> float:
         """The seconds until ``waiter`` may go; 0 for now."""
         now = self._now()
         if now < self._paused_until_s:
             return self._paused_until_s - now
-        if self._after_pause and waiter.was_refused:
+        if self._after_pause and waiter.goes_first:
             return 0.0  # the service's own word, which beats what is thought to be left
         wait_s = self._scouting_s(now)
         if self._calls is not None:
@@ -258,13 +160,13 @@ class Pacer:
     def _is_oversized(self, tokens: int) -> bool:
         return self._tokens is not None and tokens > self._tokens.per_minute
 
-    def _grant(self, waiter: _Waiter) -> Reservation:
+    def _grant(self, waiter: Waiter[Reservation]) -> Reservation:
         now = self._now()
         granted = Reservation(self, now)
         if self._tokens is not None:
             granted.tokens = waiter.count()
             granted.is_oversized = self._is_oversized(granted.tokens)
-            if granted.is_oversized and waiter.was_refused:
+            if granted.is_oversized and waiter.goes_first:
                 raise CallTooLargeError(granted.tokens, self._tokens.per_minute)
             if not granted.is_oversized:
                 granted.tokens_taken = self._tokens.take(now, granted.tokens)
@@ -292,7 +194,7 @@ class Pacer:
         if self._tokens is not None and done.tokens_taken is not None and said.remaining_tokens is not None:
             margin = self._tokens.per_minute * _MARGIN_S / MINUTE_S
             self._tokens.correct(now, done.tokens_taken, said.remaining_tokens - margin)
-        self._look_again()
+        self._turns.look_again()
 
     def _refuse(self, refused: Reservation, error: Exception, wait_s: float) -> None:
         now = self._now()
@@ -318,7 +220,7 @@ class Pacer:
             self._paused_until_s = max(self._paused_until_s, now + wait_s)
         # Else it was on its way when the pause began, and what it was told is the same, a moment later.
         self._after_pause = True
-        self._look_again()
+        self._turns.look_again()
 
     def _release(self, done: Reservation) -> None:
         now = self._now()
@@ -327,7 +229,7 @@ class Pacer:
             self._calls.give_back(now, done.calls_taken)
         if self._tokens is not None and done.tokens_taken is not None:
             self._tokens.give_back(now, done.tokens_taken)
-        self._look_again()
+        self._turns.look_again()
 
     def _learn(self, said: RateLimits, *, since_s: float) -> None:
         """Take over the limits that are said, but never more than what was given."""
