@@ -12,19 +12,33 @@ from labkit.errors import UnknownModelError
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars per million tokens for calls with a prompt of more than ``above`` tokens: all tokens of the call."""
+
+    above: int
+    input: float
+    cached_input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, with the source and the day it was read."""
+    """US dollars per million tokens, with the source and the day it was read; ``tiers`` for long prompts, ascending."""
 
     input: float
     cached_input: float
     output: float
     source: str
     read: date
+    tiers: tuple[Rates, ...] = ()
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """The cost of one call in US dollars; ``cached_tokens`` are part of ``prompt_tokens``."""
+        rates: Price | Rates = self
+        for tier in self.tiers:
+            rates = tier if prompt_tokens > tier.above else rates
         fresh = prompt_tokens - cached_tokens
-        millionths = fresh * self.input + cached_tokens * self.cached_input + completion_tokens * self.output
+        millionths = fresh * rates.input + cached_tokens * rates.cached_input + completion_tokens * rates.output
         return millionths / 1_000_000
 
 

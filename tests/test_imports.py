@@ -26,6 +26,7 @@ MAY_IMPORT = {
 HEAVY = (
     "IPython",
     "azure",
+    "genai_prices",
     "httpx2",
     "matplotlib",
     "numpy",
