@@ -216,7 +216,7 @@ class Pacer:
         if now >= self._paused_until_s:
             self._paused_from_s = now
             self._paused_until_s = now + wait_s
-        elif sent_s >= self._paused_from_s or now + wait_s > self._paused_until_s + _ROUNDING_S:
+        elif sent_s > self._paused_from_s or now + wait_s > self._paused_until_s + _ROUNDING_S:
             self._paused_until_s = max(self._paused_until_s, now + wait_s)
         # Else it was on its way when the pause began, and what it was told is the same, a moment later.
         self._after_pause = True
