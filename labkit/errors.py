@@ -13,6 +13,8 @@
     ├── ServiceDrainingError    the service is being shut down (labkit.gate)
     ├── DeadlineExceededError   no answer within the time given (labkit.deadline; also a TimeoutError)
     ├── BudgetExceededError     the call may cost more than is left, and was not sent (labkit.budget)
+    ├── CallTooLargeError       the call counts more tokens than the deployment has in a minute (labkit.pacing)
+    ├── LedgerError             the file to resume a batch from cannot be used (labkit.ledger; also an OSError)
     ├── ContentFilteredError    the prompt or the answer was filtered (labkit.validation)
     └── EmptyAnswerError        an answer without content (labkit.validation)
 
