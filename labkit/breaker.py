@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import InvalidRequestError, LabkitError
-from labkit.retry import LONGEST_WAIT_S, retry_after_s
+from labkit.retry import LONGEST_WAIT_S, is_transient, retry_after_s
 from labkit.telemetry import error_kind
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ def is_outage(error: BaseException) -> bool:
 
     Not a 429 or any other 4xx: a service that refuses a call works.
     """
-    from openai import APIConnectionError
+    from openai import APIConnectionError, APIError
 
+    if type(error) is APIError:  # came as an event of a stream, without a status
+        return is_transient(error) and error.code not in ("429", "rate_limit_exceeded")
     status = getattr(error, "status_code", None)
     return isinstance(error, APIConnectionError) or status == 408 or (isinstance(status, int) and status >= 500)
 

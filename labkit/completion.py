@@ -2,24 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit.breaker import Permit
-from labkit.deadline import Deadline
+from labkit.breaker import CircuitOpenError, Permit, is_outage
+from labkit.deadline import Deadline, DeadlineExceededError
 from labkit.errors import LabkitError
 from labkit.metering import latency_s, usage
 from labkit.paced import Pacer, Room
 from labkit.plugins import PluginError, Retry
 from labkit.retry import call_with_retry
+from labkit.streaming import AnswerStream, Opened, opened
 from labkit.telemetry import Telemetry
 from labkit.tuning import without_refused
 from labkit.validation import EmptyAnswerError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletion
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 T = TypeVar("T")
 
@@ -72,7 +74,7 @@ class Caller:
         where one is given), and asks ``admit``, a circuit breaker's, whether it may go. ``DeadlineExceededError`` after
         ``deadline_s`` from now, or at a deadline under way.
         """
-        call = _Call(self, deployment, messages, params, added, encoding=encoding)
+        call = Call(self, deployment, messages, params, added, encoding=encoding)
         call.bound(pacer, admit, Deadline.of(deadline_s, self.clock))
         with self.telemetry.chat(deployment, params, messages=messages) as operation:
             try:
@@ -86,6 +88,52 @@ class Caller:
                 check(answer)
         return done
 
+    async def open(
+        self,
+        deployment: str,
+        messages: Sequence[Mapping[str, Any]],
+        params: Mapping[str, Any],
+        *,
+        retry: Retry,
+        max_attempts: int | None = None,
+        added: frozenset[str] = frozenset(),
+        check: Callable[["ChatCompletion"], object] | None = None,
+        on_paid: Callable[["ChatCompletion", float], object] | None = None,
+        pacer: Pacer | None = None,
+        admit: Callable[[], Permit] | None = None,
+        deadline_s: float | Deadline | None = None,
+        encoding: str | None = None,
+    ) -> AnswerStream:
+        """The same as a stream whose first token has come; up to there it is retried, and not from there on.
+
+        ``check`` and ``on_paid`` are told the whole answer at its end. It must be read to its end, or closed.
+        """
+        options = params.get("stream_options") or {}
+        shows_usage = bool(options.get("include_usage"))
+        asked = {**params, "stream": True, "stream_options": {**options, "include_usage": True}}
+        call = Call(self, deployment, messages, asked, added, encoding=encoding)
+        call.bound(pacer, admit, Deadline.of(deadline_s, self.clock))
+        span = self.telemetry.chat(deployment, params, messages=messages, stream=True)
+        operation = span.__enter__()
+        try:
+            stream = await call.through(call.open, retry, max_attempts)
+        except BaseException as error:
+            operation.duration_s = call.elapsed_s
+            span.__exit__(type(error), error, None)
+            raise
+        return AnswerStream(call, span, operation, stream, shows_usage=shows_usage, check=check, on_paid=on_paid)
+
+    async def stream(
+        self, deployment: str, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any], **options: Any
+    ) -> "AsyncIterator[ChatCompletionChunk]":
+        """The chunks of ``deployment``'s answer; ``options`` are those of ``open``."""
+        stream = await self.open(deployment, messages, params, **options)
+        try:
+            while (chunk := await stream.next()) is not None:
+                yield chunk
+        finally:
+            await stream.close(GeneratorExit())
+
     async def explain(self, error: Exception) -> None:
         """Add to ``error`` what helps: for a missing deployment, those that the account of the connection has."""
         if self.client is _client_of_connection and getattr(error, "status_code", None) == 404:
@@ -94,7 +142,7 @@ class Caller:
             await note_existing(error)
 
 
-class _Call:
+class Call:
     """A call under way: the parameters as the model takes them, its room with the pacer, and the time spent."""
 
     def __init__(
@@ -220,6 +268,38 @@ class _Call:
         finally:
             self.latency_s = latency_s(headers, self.caller.clock() - started_s)
             self.elapsed_s += self.latency_s
+
+    async def open(self) -> Opened:
+        return await self.accepted(self._opened)
+
+    def streamed_s(self, stream: Opened) -> float:
+        """The seconds ``stream`` has taken so far, or will have taken by the service's own word."""
+        wall_s = self.caller.clock() - stream.began_s
+        return max(latency_s(stream.raw.response.headers, wall_s), wall_s)
+
+    def end_stream(
+        self, headers: Mapping[str, str], used: Mapping[str, Any] | None, error: BaseException | None
+    ) -> None:
+        """A stream that had begun is over: tell the pacer what it took, and the breaker when it broke."""
+        self.room.answered((used or {}).get("total_tokens"), headers)
+        late = isinstance(error, DeadlineExceededError)
+        if error is not None and self.admit is not None and (late or is_outage(error)):
+            with suppress(CircuitOpenError):
+                self.admit().failure(error)
+
+    async def _opened(self) -> Opened:
+        from openai import APIStatusError
+
+        began_s, headers = self.caller.clock(), None
+        try:
+            create: Any = self.caller.client().chat.completions.create
+            raw = await create(model=self.deployment, messages=self.messages, **self.params)
+            return await opened(raw, self.caller.clock, began_s)
+        except BaseException as error:
+            if isinstance(error, APIStatusError):
+                headers = error.response.headers
+            self.elapsed_s += latency_s(headers, self.caller.clock() - began_s)
+            raise
 
     async def create(self, params: Mapping[str, Any]) -> Any:
         """The SDK's raw response to one request."""

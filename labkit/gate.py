@@ -137,8 +137,7 @@ class Passage:
     @asynccontextmanager
     async def guarded(self) -> AsyncIterator[None]:
         """A block in which this call can be cut; then ``ServiceDrainingError``."""
-        if self.is_cut:
-            raise _cut()
+        self.check()
         try:
             async with asyncio.timeout(None) as self._timer:
                 yield
@@ -148,6 +147,11 @@ class Passage:
             raise _cut() from None
         finally:
             self._timer = None
+
+    def check(self) -> None:
+        """``ServiceDrainingError`` once this call has been cut."""
+        if self.is_cut:
+            raise _cut()
 
     def cut(self) -> None:
         """End this call now, wherever it waits."""

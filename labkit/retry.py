@@ -30,6 +30,7 @@ LONGEST_WAIT_S = 120.0
 MOST_ATTEMPTS = 20
 # 409 is left out on purpose: inference has no locks to wait for.
 _TRANSIENT_STATUS = frozenset({408, 429, *range(500, 600)})
+_TRANSIENT_CODES = frozenset({"server_error", "rate_limit_exceeded", *map(str, _TRANSIENT_STATUS)})
 # What Azure writes into the message of a 429 (vanderschaarlab/climb#1); a gateway in between may drop the headers.
 _IN_WORDS = re.compile(r"retry after (\d+(?:\.\d+)?) (milli)?seconds?\b", re.IGNORECASE)
 
@@ -73,10 +74,12 @@ def is_transient(error: Exception) -> bool:
     Never for 400, 401, 403, 404 or a content filter, which answer the same however often they are asked, nor for a
     429 that means "no credit left".
     """
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIConnectionError, APIError, APIStatusError
 
     if isinstance(error, APIConnectionError):  # includes timeouts
         return True
+    if type(error) is APIError:  # came as an event of a stream, without a status
+        return error.code in _TRANSIENT_CODES
     if not isinstance(error, APIStatusError) or error.code == "insufficient_quota":
         return False
     return error.status_code in _TRANSIENT_STATUS and error.response.headers.get("x-should-retry") != "false"

@@ -22,6 +22,7 @@ from labkit.paced import Pacer
 from labkit.plugins import METER, RETRY, Meter, Retry, check_plugin
 from labkit.retry import RetryPolicy
 from labkit.slo import Measured, is_refusal
+from labkit.streaming import AnswerStream, CompletionStream
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
 from labkit.validation import check_answer, check_request, content_filter_error
@@ -108,15 +109,34 @@ class ProductionLLMService:
         async def ask(deployment: str) -> Completed:
             return await self._complete(deployment, plain, kwargs, max_retries, deadline)
 
-        with self._counted():
-            try:
-                async with self._gate.passage(deadline):
-                    done = await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
-            except Exception as error:
-                await self._caller.explain(error)
-                raise
+        try:
+            async with self._gate.passage(deadline):
+                done = await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
+        except Exception as error:
+            await self._note_failure(error)
+            raise
         self._note_success(done.answer, done.duration_s)
         return done.answer
+
+    def stream_completion(
+        self, messages: Sequence[Any], max_retries: int = 3, *, deadline_s: float | None = None, **kwargs: Any
+    ) -> CompletionStream:
+        """The answer to ``messages`` in chunks, as ``async with service.stream_completion(…) as chunks`` reads them.
+
+        As ``safe_completion``, with the same checks and errors: retries and fallbacks until the first token has come,
+        none after that; a filtered or empty answer is an error after its last chunk.
+        """
+        plain = check_request(messages, {**kwargs, "stream": None})
+        _check_max_retries(max_retries)
+        deadline = Deadline.of(self.deadline_s if deadline_s is None else deadline_s, self._caller.clock)
+
+        async def ask(deployment: str) -> AnswerStream:
+            return await self._begun(deployment, plain, kwargs, max_retries, deadline)
+
+        async def open() -> AnswerStream:
+            return await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
+
+        return CompletionStream(self._gate, deadline, open, self._stream_ended)
 
     async def health_check(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
         """Whether the service answers now: ``status`` healthy, degraded or unhealthy, and why in ``reason``.
@@ -170,23 +190,16 @@ class ProductionLLMService:
     def _deployments(self) -> tuple[str, ...]:
         return (self.deployment_name, *self.fallbacks)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Counts a request, and the error that leaves the block."""
+    async def _note_failure(self, error: Exception) -> None:
+        refused = is_refusal(error)
         self._requests += 1
-        try:
-            yield
-        except Exception as error:
-            refused = is_refusal(error)
-            self._refused += refused
-            self._failed += not refused
-            self.logger.error("LLM completion failed: %s", error_kind(error))
-            raise
-        except BaseException:
-            self._requests -= 1  # whoever asked has left; that says nothing about the service
-            raise
+        self._refused += refused
+        self._failed += not refused
+        self.logger.error("LLM completion failed: %s", error_kind(error))
+        await self._caller.explain(error)
 
     def _note_success(self, answer: "ChatCompletion", duration_s: float) -> None:
+        self._requests += 1
         self._answered += 1
         self._spent_s += duration_s
         self.logger.info("LLM completion successful - tokens: %d", usage(answer).total_tokens)
@@ -210,11 +223,40 @@ class ProductionLLMService:
                 retry=self.retry or RetryPolicy(max_retries=max_retries),
                 max_attempts=max_retries + 1,
                 check=None if is_probe else check_answer,
-                on_paid=lambda done: self._paid(deployment, done),
+                on_paid=lambda done: self._paid(deployment, done.answer, done.latency_s),
                 pacer=None if is_probe else self.pacers.get(deployment),
                 admit=breaker.examine if is_probe else breaker.admit,
                 deadline_s=deadline,
             )
+
+    async def _begun(
+        self,
+        deployment: str,
+        messages: list[dict[str, Any]],
+        params: dict[str, Any],
+        max_retries: int,
+        deadline: Deadline | None,
+    ) -> AnswerStream:
+        with _filter_named():
+            return await self._caller.open(
+                deployment,
+                messages,
+                self._named(deployment, messages, params),
+                retry=self.retry or RetryPolicy(max_retries=max_retries),
+                max_attempts=max_retries + 1,
+                check=check_answer,
+                on_paid=lambda answer, latency_s: self._paid(deployment, answer, latency_s),
+                pacer=self.pacers.get(deployment),
+                admit=self._breakers[deployment].admit,
+                deadline_s=deadline,
+            )
+
+    async def _stream_ended(self, stream: AnswerStream | None, error: BaseException | None) -> None:
+        """A stream that its reader has left was an answer, too; a cancelled one is no request."""
+        if isinstance(error, Exception):
+            await self._note_failure(error)
+        elif stream is not None and (error is None or isinstance(error, GeneratorExit)):
+            self._note_success(stream.answer, stream.duration_s)
 
     async def _probe(self, deployment: str, timeout_s: float) -> Completed | Exception:
         deadline = Deadline.after(timeout_s, self._caller.clock)
@@ -231,14 +273,14 @@ class ProductionLLMService:
         model = self._models.get(deployment) or MODELS.get(deployment)
         return tune(messages, params, model=model, rules=(reasoning_limit,)).params
 
-    def _paid(self, deployment: str, done: Completed) -> None:
-        self._models[deployment] = answered_by(done.answer) or self._models.get(deployment)
-        self._usage.record(deployment, done.answer, done.latency_s)
-        model = answered_by(done.answer)
-        if model is not None:
-            self.telemetry.count_cost(deployment, done.answer.model, usage(done.answer).cost_usd(model))
+    def _paid(self, deployment: str, answer: "ChatCompletion", latency_s: float) -> None:
+        model = answered_by(answer)
+        self._models[deployment] = model or self._models.get(deployment)
+        self._usage.record(deployment, answer, latency_s)
+        if model is not None and answer.usage is not None:
+            self.telemetry.count_cost(deployment, answer.model, usage(answer).cost_usd(model))
         if self.meter is not self._usage:
-            self.meter.record(deployment, done.answer, done.latency_s, cached=False)
+            self.meter.record(deployment, answer, latency_s, cached=False)
 
     def _passed_on(self, deployment: str, error: Exception) -> None:
         self.logger.warning("Deployment %s gave up: %s; asking the next one", deployment, error_kind(error))

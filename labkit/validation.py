@@ -84,7 +84,8 @@ def check_answer(answer: "ChatCompletion") -> "ChatCompletion":
 
 def content_filter_error(error: Exception) -> ContentFilteredError | None:
     """The clear form of the SDK's ``error`` when it is a content-filter refusal of the prompt, else None."""
-    if getattr(error, "status_code", None) != 400 or getattr(error, "code", None) != "content_filter":
+    # Without a status it came as an event of a stream.
+    if getattr(error, "status_code", 400) != 400 or getattr(error, "code", None) != "content_filter":
         return None
     body = getattr(error, "body", None)
     inner = body.get("innererror") if isinstance(body, dict) else None

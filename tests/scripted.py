@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +29,13 @@ class Sent:
 class Service:
     """Gives ``replies`` in order, the last one again and again; an exception among them breaks the connection.
 
+    A function among them makes the response, such as a stream that takes its time.
+
     While ``gate`` is not set every reply waits for it, or only the first one with ``only_first_waits``. Each takes
     ``takes_s`` seconds of the loop's time.
     """
 
-    replies: list[httpx2.Response | Exception]
+    replies: list[httpx2.Response | Exception | Callable[[], httpx2.Response]]
     sent: list[Sent] = field(default_factory=list)
     gate: asyncio.Event | None = None
     only_first_waits: bool = False
@@ -68,6 +70,8 @@ class Service:
             await asyncio.sleep(self.takes_s)
         if isinstance(reply, Exception):
             raise reply
+        if callable(reply):
+            return reply()
         # A response can be read once; every request gets one of its own.
         return httpx2.Response(reply.status_code, headers=reply.headers, content=reply.content)
 
@@ -81,7 +85,7 @@ class Service:
             self.at_once -= 1
 
 
-def service(*replies: httpx2.Response | Exception) -> Service:
+def service(*replies: httpx2.Response | Exception | Callable[[], httpx2.Response]) -> Service:
     """A service with these replies, or one that answers everything."""
     return Service(list(replies) or [answered()])
 

@@ -9,9 +9,11 @@ import time
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletion
 
 from labkit import AzureOpenAIManager, LLMOptimizer, ProductionLLMService, connect, lab
 from labkit.connection import disconnect
+from labkit.errors import LabkitError
 from labkit.localazure import LocalAzure
 from labkit.localazure.clock import ManualClock
 from labkit.retry import RetryPolicy
@@ -212,3 +214,64 @@ def test_calls_arrive_in_application_insights(deployed):
     assert [row["type"] for row in seen["exceptions"]] == ["InternalServerError"]
     assert "LLM completion successful" in seen["traces"][0]["message"]
     assert "Anna" not in done.stdout
+
+
+FAULTS = {
+    "429": {"status": 429, "retry_after_s": 0},
+    "429 for a day": {"status": 429, "retry_after_s": 86_400},
+    "401": {"status": 401},
+    "404": {"status": 404},
+    "500": {"status": 500},
+    "503": {"status": 503},
+    "529": {"status": 529},
+    "slow": {"kind": "slow", "delay_ms": 500},
+    "first byte": {"kind": "first_byte", "delay_ms": 500},
+    "slow stream": {"kind": "slow_stream", "factor": 3},
+    "latency": {"kind": "latency", "factor": 5},
+    "cut half-way": {"kind": "cut"},
+    "cut at once": {"kind": "cut", "after_bytes": 0},
+    "cut after a chunk": {"kind": "cut", "after_chunks": 1},
+    "cut late": {"kind": "cut", "after_bytes": 900},
+    "reset": {"kind": "reset"},
+    "drop": {"kind": "drop"},
+}
+# What a call may end in besides a result; anything else would be a failure nobody could act on.
+CLASSIFIED = (openai.APIError, LabkitError)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_whatever_goes_wrong_a_call_ends_in_a_result_or_an_error_with_a_name(fault):
+    """Every kind of fault of the local Azure, in half of the calls of one deployment; whole answers and streams."""
+    lab.fault("big", **fault, every=2)
+    service = ProductionLLMService("big", fallbacks=["small"], sleep=Sleeper())
+    calls = [service.safe_completion(ask(f"Question {number}?"), max_tokens=40) for number in range(6)]
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(end, ChatCompletion) for end in ends) or fault.get("status") == 401
+    streams = [service.stream_completion(ask(f"Part {number}?"), max_tokens=40) for number in range(6)]
+    ends += await asyncio.gather(*[whole(stream) for stream in streams], return_exceptions=True)
+    broken = [end for end in ends if isinstance(end, BaseException)]
+    assert all(isinstance(end, CLASSIFIED) for end in broken)
+    # A key that is refused is refused everywhere; a stream that has begun cannot be mended.
+    assert not broken or fault.get("status") == 401 or fault.get("kind") == "cut"
+    assert service.under_way == 0
+    measured = service.measured()
+    assert (measured.requests, measured.calls + measured.failed) == (12, 12)
+
+
+async def whole(stream):
+    """The text of a stream that is read to its end."""
+    async with stream:
+        text = "".join([each.choices[0].delta.content or "" async for each in stream if each.choices])
+    assert text == stream.answer.choices[0].message.content
+    return text
+
+
+async def test_a_stream_and_a_whole_answer_are_the_same():
+    """Words, usage and model of one question, read both ways; and the time of the simulated model."""
+    service = ProductionLLMService("big")
+    answer = await service.safe_completion(ask(), **COLD)
+    stream = service.stream_completion(ask(), **COLD)
+    assert await whole(stream) == answer.choices[0].message.content
+    assert stream.answer.usage.total_tokens == answer.usage.total_tokens
+    assert stream.answer.model == answer.model
+    assert service.measured().mean_latency_s > 0.1
