@@ -1,6 +1,7 @@
 """``LLMOptimizer``: asks a deployment less often and with better parameters, and keeps account of what it took."""
 
 import asyncio
+import math
 import os
 import time
 from collections import Counter
@@ -9,14 +10,16 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from labkit.batch import BatchResults, run_batch
+from labkit.budget import Budget, Hold
 from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
 from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
 from labkit.completion import Caller, Completed, client_source
-from labkit.errors import InvalidRequestError
+from labkit.errors import InvalidRequestError, UnknownModelError
+from labkit.estimate import most_usd
 from labkit.instruments import CacheResult
 from labkit.ledger import Ledger
-from labkit.metering import UsageMeter, answered_by
+from labkit.metering import UsageMeter, answered_by, cost_usd
 from labkit.pacing import Pacer
 from labkit.performance import Performance
 from labkit.plugins import (
@@ -53,7 +56,8 @@ class LLMOptimizer:
     messages, params)``), ``retry`` needs ``wait_s(error, attempt)``, ``meter`` needs ``record(deployment, answer,
     latency_s, *, cached)``. ``PluginError`` names a method that is missing. ``tuning`` is the rules to apply: the
     session's by default, none with ``()``. ``pacer`` keeps to the deployment's limits; give one ``Pacer`` to all who
-    call the same deployment. ``deadline_s`` is the most one call may take, waits included.
+    call the same deployment. ``budget`` holds the most a call can cost before it is sent, and refuses what does not
+    fit; it may be shared, too. ``deadline_s`` is the most one call may take, waits included.
 
     ``model`` names the catalogue's model where the deployment's name does not; otherwise the first answer tells. Only
     deterministic answers (temperature below 0.3) are kept, unless ``only_deterministic`` is False. Without ``client``
@@ -69,6 +73,7 @@ class LLMOptimizer:
         meter: Meter | None = None,
         tuning: Sequence[Rule] | None = None,
         pacer: Pacer | None = None,
+        budget: Budget | None = None,
         deadline_s: float | None = None,
         client: "AsyncOpenAI | None" = None,
         model: str | None = None,
@@ -85,6 +90,7 @@ class LLMOptimizer:
         self.meter: Meter = self._usage if meter is None else meter
         self.rules: Sequence[Rule] = SESSION_RULES if tuning is None else tuning
         self.pacer = Pacer(clock=clock, sleep=sleep) if pacer is None else pacer
+        self.budget = budget
         self.deadline_s = deadline_s
         self.only_deterministic = only_deterministic
         self.performance = Performance()
@@ -101,8 +107,9 @@ class LLMOptimizer:
         """The answer to ``messages``: a kept one, that of an equal request under way, or a new one.
 
         ``kwargs`` are parameters of a chat completion; none of them is changed, missing ones may be added.
-        ``InvalidRequestError`` before anything is sent; the SDK's errors once retries are used up;
-        ``WaitTooLongError`` when the service asks for more patience than is sensible.
+        ``InvalidRequestError`` and ``BudgetExceededError`` before anything is sent; the SDK's errors once retries are
+        used up; ``WaitTooLongError`` when the service asks for more patience than is sensible;
+        ``DeadlineExceededError`` when it took too long.
         """
         # Copied before the first await: what the caller does to the list later is not part of this request.
         plain = check_request(messages, kwargs)
@@ -196,6 +203,22 @@ class LLMOptimizer:
         return done.answer
 
     async def _call(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
+        hold = await self._hold(messages, tuned.params)
+        try:
+            done = await self._complete(messages, tuned)
+        except BaseException as error:
+            if hold is not None:
+                hold.fail(error)
+            raise
+        cost = self._cost_usd(done.answer)
+        if hold is not None:
+            hold.settle(cost)
+        self._telemetry.count_cost(self.deployment_name, done.answer.model, cost)
+        self.performance.answered(done)
+        self._record(done.answer, done.latency_s, cached=False)
+        return done
+
+    async def _complete(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
         # What tuning added must not make a call fail.
         added = frozenset(change.parameter for change in tuned.changes if change.instead_of is None)
         done = await self._caller.complete(
@@ -208,9 +231,24 @@ class LLMOptimizer:
             deadline_s=self.deadline_s,
         )
         self._model = answered_by(done.answer) or self._model
-        self.performance.answered(done)
-        self._record(done.answer, done.latency_s, cached=False)
         return done
+
+    async def _hold(self, messages: list[dict[str, Any]], params: Mapping[str, Any]) -> Hold | None:
+        if self.budget is None:
+            return None
+        if self._model is None:
+            raise UnknownModelError(
+                f"A budget needs the price before the call, and {self.deployment_name!r} does not say which model it "
+                f"is. Write LLMOptimizer({self.deployment_name!r}, model=…, budget=…); the catalogue knows: "
+                f"{', '.join(MODELS)}."
+            )
+        return self.budget.reserve(most_usd(messages, params, self._model))
+
+    def _cost_usd(self, answer: "ChatCompletion") -> float:
+        try:
+            return cost_usd(answer, answered_by(answer) or self._model)
+        except UnknownModelError:
+            return math.nan
 
     def _note(self, answer: "ChatCompletion", how: CacheResult) -> None:
         self.performance.cache[how] += 1

@@ -5,6 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from labkit.budget import BudgetExceededError
 from labkit.errors import InvalidRequestError
 from labkit.validation import ContentFilteredError
 
@@ -155,8 +156,8 @@ def chart(card: "pd.DataFrame") -> "Figure":
 
 
 def is_refusal(error: BaseException) -> bool:
-    """True when the request itself was at fault (400, 422, content filter), so that no service could answer it."""
-    if isinstance(error, InvalidRequestError | ContentFilteredError):
+    """True when no service could have answered: the request was at fault (400, 422, content filter), or too dear."""
+    if isinstance(error, InvalidRequestError | ContentFilteredError | BudgetExceededError):
         return True
     return getattr(error, "status_code", None) in (400, 422)
 
