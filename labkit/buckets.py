@@ -4,16 +4,20 @@ They know no clock: every call says what time it is. Both can be told by the ser
 """
 
 import math
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 MINUTE_S = 60.0
-# How long it is remembered that others use a limit, what they may take of it at most, and how many seconds without
-# them are assumed to begin with.
+# The least time by which a call may arrive earlier than those before it would have it.
+_EARLY_S = 0.05
+# How long it is remembered that others use a limit, what they may take of it at most, and how much use without them is
+# assumed to begin with: seconds' worth, or calls, whichever is more.
 _MEMORY_S = 10.0
 _MOST_OF_OTHERS = 0.9
 _DOUBT_S = 1.0
+_DOUBTED_AMOUNTS = 4
 
 
 class Taken(NamedTuple):
@@ -51,8 +55,11 @@ class Limit(Protocol):
         when they contradict each other. Without ``raise_it`` the level is only ever lowered.
         """
 
-    def found_empty(self, now: float, taken: Taken, left: float) -> None:
-        """The service refused ``taken`` for want of room, with so much left before it: lower the level to that."""
+    def found_empty(self, now: float, taken: Taken, left: float, wait_s: float) -> None:
+        """The service refused ``taken``, before which so much was left: lower the level to that.
+
+        ``wait_s`` says when there is room for it.
+        """
 
 
 @dataclass(slots=True)
@@ -75,7 +82,7 @@ class Bucket:
     def __post_init__(self) -> None:
         self._level = self.burst
         if not self.is_guessed:
-            self._others.note(self.at_s, 0.0, 0.0)
+            self._others.note(self.at_s, 0.0, 0.0, 0.0)
 
     @property
     def burst(self) -> float:
@@ -114,29 +121,27 @@ class Bucket:
         """Move the level by what the service says, unless that has been said before."""
         change = _smaller(_since(taken, left, self._corrections), left - self.level(now))
         if change < 0 or raise_it:
-            self._move(now, change)
+            self._move(now, change, taken.amount)
 
-    def found_empty(self, now: float, taken: Taken, left: float) -> None:
+    def found_empty(self, now: float, taken: Taken, left: float, wait_s: float) -> None:
         """The service refused ``taken`` for want of room, with so much left before it."""
-        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)))
+        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)), taken.amount)
 
-    def as_window(self, now: float, span_s: float) -> "Window":
-        """The same limit over a span of time; what was taken in that span is spent, and nothing else is left."""
-        window = Window(self.per_minute, span_s, self._history)
-        left = window.level(now)
-        if left > 0:
-            window.take(now, left)
+    def as_window(self, now: float, span_s: float, wait_s: float) -> "Window":
+        """The same limit over a span of time, of which nothing is left until ``wait_s`` have passed."""
+        window = Window(self.per_minute, span_s, max(_EARLY_S, span_s / MINUTE_S), self._history)
+        window.found_empty(now, Taken(0.0, window.level(now), 0.0), 0.0, wait_s)
         return window
 
     @property
     def _own_per_s(self) -> float:
         return self.per_minute / MINUTE_S * (1 - self._others.share)
 
-    def _move(self, now: float, change: float) -> None:
+    def _move(self, now: float, change: float, amount: float) -> None:
         if change:
             self._corrections += change
             self._set(now, self.level(now) + change)
-            self._others.note(now, -change, self.per_minute / MINUTE_S)
+            self._others.note(now, -change, self.per_minute / MINUTE_S, amount)
 
     def _set(self, now: float, level: float) -> None:
         self._level = min(self.burst, level)
@@ -156,15 +161,19 @@ class _Others:
     _used: float = 0.0
     _refilled: float = 0.0
 
-    def note(self, now: float, unexpected: float, per_s: float) -> None:
-        """Others have used ``unexpected`` more, or if negative less, than this share since the last note."""
+    def note(self, now: float, unexpected: float, per_s: float, amount: float) -> None:
+        """Others have used ``unexpected`` more, or if negative less, than this share since the last note.
+
+        One ``amount`` that is missing may be chance; several are somebody.
+        """
         if self._noted_s is not None:  # the first tells only where things stand
             passed_s = max(0.0, now - self._noted_s)
             keep = math.exp(-passed_s / _MEMORY_S)
             refilled = per_s * passed_s
             self._used = max(0.0, self._used * keep + self.share * refilled + unexpected)
             self._refilled = self._refilled * keep + refilled
-            self.share = min(_MOST_OF_OTHERS, self._used / (self._refilled + per_s * _DOUBT_S))
+            doubt = max(per_s * _DOUBT_S, amount * _DOUBTED_AMOUNTS)
+            self.share = min(_MOST_OF_OTHERS, self._used / (self._refilled + doubt))
         self._noted_s = now
 
     def fade(self, passed_s: float) -> None:
@@ -175,10 +184,14 @@ class _Others:
 
 @dataclass(slots=True)
 class Window:
-    """What was taken comes back ``span_s`` later, all at once: a limit that counts the last minute or seconds."""
+    """What was taken comes back ``span_s`` later, all at once: a limit that counts the last minute or seconds.
+
+    Here it comes back ``slack_s`` later still: calls take unequal times to arrive, and services count in steps.
+    """
 
     per_minute: float
     span_s: float
+    slack_s: float = 0.0
     _spent: "_Spent" = field(default_factory=lambda: _Spent())
     _corrections: float = 0.0
 
@@ -193,13 +206,13 @@ class Window:
 
     def level(self, now: float) -> float:
         """What may be taken at once."""
-        self._spent.forget(now - self.span_s)
+        self._spent.forget(now - self._back_s)
         return self.most - self._spent.total
 
     def wait_s(self, now: float, amount: float) -> float:
         """The seconds until enough of what was taken has come back."""
         missing = min(amount, self.most) - self.level(now)
-        return max(0.0, self._spent.when(missing) + self.span_s - now) if missing > 0 else 0.0
+        return max(0.0, self._spent.when(missing) + self._back_s - now) if missing > 0 else 0.0
 
     def take(self, now: float, amount: float) -> Taken:
         """Take ``amount``, whether it is there or not."""
@@ -214,16 +227,20 @@ class Window:
         """Somebody else's use comes back a whole span from now; what was counted too much has come back already."""
         change = _smaller(_since(taken, left, self._corrections), left - self.level(now))
         if change < 0 or raise_it:
-            self._move(now, change)
+            self._move(now, change, self._back_s)
 
-    def found_empty(self, now: float, taken: Taken, left: float) -> None:
-        """The service refused ``taken`` for want of room, with so much left before it."""
-        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)))
+    def found_empty(self, now: float, taken: Taken, left: float, wait_s: float) -> None:
+        """What nobody here has taken comes back after ``wait_s``: there is room for this call then."""
+        self._move(now, min(0.0, _since(taken, left - taken.amount, self._corrections)), min(wait_s, self._back_s))
 
-    def _move(self, now: float, change: float) -> None:
+    @property
+    def _back_s(self) -> float:
+        return self.span_s + self.slack_s
+
+    def _move(self, now: float, change: float, back_s: float) -> None:
         self._corrections += change
         if change < 0:
-            self._spent.add(now, -change)
+            self._spent.add(now + back_s - self._back_s, -change)
         else:
             self._spent.remove_oldest(change)
 
@@ -249,7 +266,10 @@ class _Spent:
     total: float = 0.0
 
     def add(self, at_s: float, amount: float) -> None:
-        self.entries.append((at_s, amount))
+        if self.entries and at_s < self.entries[-1][0]:
+            insort(self.entries, (at_s, amount))
+        else:
+            self.entries.append((at_s, amount))
         self.total += amount
 
     def forget(self, until_s: float) -> None:

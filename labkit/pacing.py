@@ -18,7 +18,7 @@ __all__ = ["CallTooLargeError", "Pacer", "Reservation", "estimate_tokens"]
 # back, as calls do not arrive in the rhythm in which they left.
 _MARGIN_S = 0.1
 _CALL_BURST_S = 1.0 - _MARGIN_S
-_CALL_SPANS_S = (1.0, 10.0, MINUTE_S)
+_CALL_SPANS_S = (1.0, 10.0)
 # While nothing is known of the limits this many calls are out at a time, for this long: one of their answers may tell.
 _SCOUTS = 8
 _SCOUTING_S = 1.0
@@ -257,13 +257,15 @@ def _as_refused(
     spans_s: tuple[float, ...],
 ) -> Limit:
     """``limit``, put right after the service found no more than ``left`` in it, too little for ``taken``."""
-    if isinstance(limit, Bucket) and stated is not None:
-        wait_s, rounding_s = stated
-        # From empty, a bucket has enough after this time. Who must wait longer is not waiting for a bucket.
-        longest_s = taken.amount * MINUTE_S / limit.per_minute
-        if wait_s > longest_s + rounding_s + 0.1:
-            return limit.as_window(now, next((span for span in spans_s if span >= wait_s), spans_s[-1]))
-    limit.found_empty(now, taken, left)
+    wait_s, rounding_s = (0.0, 0.0) if stated is None else stated
+    if isinstance(limit, Bucket):
+        # From empty, a bucket has enough after this time. Who must wait longer is not waiting for a bucket; who must
+        # wait longer than every span is not waiting for a limit at all, but for a fault or a quota of another kind.
+        longest_s = taken.amount * MINUTE_S / limit.per_minute + rounding_s + _MARGIN_S
+        span_s = next((span for span in spans_s if span >= wait_s), None)
+        if wait_s > longest_s:
+            return limit if span_s is None else limit.as_window(now, span_s, wait_s)
+    limit.found_empty(now, taken, left, wait_s)
     return limit
 
 

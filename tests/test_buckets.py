@@ -44,7 +44,7 @@ def test_a_refusal_is_told_once_by_all_who_were_refused_together(limit):
     for taken in refused:
         limit.give_back(0, taken)
     for taken in refused:
-        limit.found_empty(0, taken, 0)
+        limit.found_empty(0, taken, 0, 6)
     assert limit.level(0) == pytest.approx(0)
 
 
@@ -72,12 +72,22 @@ def test_a_window_gives_back_what_was_taken_a_span_ago():
 
 
 def test_a_bucket_that_turns_out_to_be_a_window_remembers_its_minute():
-    """Nothing more is left than what comes back."""
+    """What it let through too much comes back a minute after it was taken."""
     bucket = Bucket(100, 60, at_s=0)
     bucket.take(0, 60)
     bucket.take(30, 60)
-    window = bucket.as_window(30, 60)
-    assert (window.level(30), window.level(60), window.level(90)) == (-20, 40, 100)
+    window = bucket.as_window(30, 60, 30)
+    assert (window.level(30), window.level(61), window.level(91)) == (-20, 40, 100)
+
+
+def test_a_window_that_others_have_filled_has_room_when_the_service_says_so():
+    """Not a whole span after the refusal."""
+    window = Window(100, 60)
+    window.take(0, 10)
+    refused = window.take(20, 30)
+    window.give_back(20, refused)
+    window.found_empty(20, refused, 0, 25)
+    assert (window.level(20), window.level(45), window.level(60)) == (0, 90, 100)
 
 
 def test_what_others_use_is_left_to_them_and_comes_back_when_they_stop():
@@ -95,7 +105,7 @@ def test_what_others_use_is_left_to_them_and_comes_back_when_they_stop():
 def test_a_wrong_guess_of_the_burst_is_not_somebody_else():
     """The first correction of a guessed bucket tells only how large it is."""
     bucket = Bucket(600, 60, at_s=0, is_guessed=True)
-    bucket.found_empty(1, bucket.take(1, 10), 0)
+    bucket.found_empty(1, bucket.take(1, 10), 0, 1)
     assert bucket.level(2) - bucket.level(1) == pytest.approx(10)
 
 
