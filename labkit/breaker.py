@@ -100,6 +100,10 @@ class CircuitBreaker:
         self._opened_s = self._until_s = 0.0
         self._probe: Permit | None = None
 
+    def __repr__(self) -> str:
+        due = f", next probe in {self.retry_in_s:.3g} s" if self.state == "open" else ""
+        return f"<CircuitBreaker {self.deployment}: {self.state}{due}>"
+
     @property
     def retry_in_s(self) -> float:
         """The seconds until the next attempt may go; 0 when it may go now."""

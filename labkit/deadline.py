@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from labkit.errors import InvalidRequestError, LabkitError
 
+_EXACT_S = 0.001
+
 
 class DeadlineExceededError(LabkitError, TimeoutError):
     """The call did not end within ``deadline_s``, or could not have; its ``__cause__`` is the last error before."""
@@ -49,6 +51,11 @@ class Deadline:
         """The seconds left; never below 0."""
         return max(self.ends_at_s - self.clock(), 0.0)
 
+    @property
+    def is_over(self) -> bool:
+        """True when nothing is left, or less than timers are exact to."""
+        return self.left_s < _EXACT_S
+
     def error(self, reason: str) -> DeadlineExceededError:
         """The error that says this deadline was not kept, and why."""
         return DeadlineExceededError(self.deadline_s, reason)
@@ -57,7 +64,7 @@ class Deadline:
     async def cut(self, doing: str = "the answer was still under way") -> AsyncIterator[None]:
         """Cancels the block at the deadline; then ``DeadlineExceededError``. A block that is too late is not begun."""
         left_s = self.left_s
-        if not left_s:
+        if self.is_over:
             raise self.error("there was no time left to send it")
         if math.isinf(left_s):
             yield

@@ -39,7 +39,7 @@ async def first_answer(
 def another_may_answer(error: Exception, deadline: Deadline | None = None) -> bool:
     """True when ``error`` is about the deployment that was asked, not about the request or the time left."""
     if isinstance(error, DeadlineExceededError):
-        return deadline is None or deadline.left_s > 0  # a wait that was not begun leaves time for another
+        return deadline is None or not deadline.is_over  # a wait that was not begun leaves time for another
     if isinstance(error, WaitTooLongError | CircuitOpenError) or is_transient(error):
         return True
     # 404: the deployment is gone, retired perhaps. A 429 that lasts is a quota, of one account or model.

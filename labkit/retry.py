@@ -177,8 +177,6 @@ async def call_with_retry(
     deadline the running attempt is cut; a wait that would end after it is not begun: ``DeadlineExceededError`` from
     the last error. ``on_retry`` is told the error and the seconds before each wait.
     """
-    from tenacity import AsyncRetrying
-
     most = getattr(policy, "max_attempts", MOST_ATTEMPTS) if max_attempts is None else max_attempts
     turn = _Turn(policy, most, deadline, clock, on_retry)
 
@@ -190,10 +188,29 @@ async def call_with_retry(
             return await call()
 
     try:
-        return await AsyncRetrying(retry=turn.again, wait=turn.wait_s, sleep=sleep, reraise=True)(attempt)
+        try:
+            return await attempt()
+        except Exception as error:  # most calls end above, and neither load tenacity nor pay for it
+            return await _tried_again(attempt, error, turn, sleep)
     except Exception as error:
         turn.end(error)
         raise
+
+
+async def _tried_again(
+    attempt: Callable[[], Awaitable[T]], error: Exception, turn: "_Turn", sleep: Callable[[float], Awaitable[None]]
+) -> T:
+    """What comes of the attempts after the first, which ended in ``error``."""
+    from tenacity import AsyncRetrying
+
+    first: list[Exception] = [error]
+
+    async def following() -> T:
+        if first:
+            raise first.pop()
+        return await attempt()
+
+    return await AsyncRetrying(retry=turn.again, wait=turn.wait_s, sleep=sleep, reraise=True)(following)
 
 
 @dataclass(slots=True)

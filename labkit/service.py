@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -220,7 +221,7 @@ class ProductionLLMService:
                 deployment,
                 messages,
                 self._named(deployment, messages, params),
-                retry=self.retry or RetryPolicy(max_retries=max_retries),
+                retry=self.retry or _policy(max_retries),
                 max_attempts=max_retries + 1,
                 check=None if is_probe else check_answer,
                 on_paid=lambda done: self._paid(deployment, done.answer, done.latency_s),
@@ -242,7 +243,7 @@ class ProductionLLMService:
                 deployment,
                 messages,
                 self._named(deployment, messages, params),
-                retry=self.retry or RetryPolicy(max_retries=max_retries),
+                retry=self.retry or _policy(max_retries),
                 max_attempts=max_retries + 1,
                 check=check_answer,
                 on_paid=lambda answer, latency_s: self._paid(deployment, answer, latency_s),
@@ -304,6 +305,12 @@ def _filter_named() -> Iterator[None]:
         if filtered is None:
             raise
         raise filtered from None
+
+
+@cache
+def _policy(max_retries: int) -> RetryPolicy:
+    # Each has a random generator of its own, which takes longer to seed than to ask.
+    return RetryPolicy(max_retries=max_retries)
 
 
 def _checked_fallbacks(deployment: str, fallbacks: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openai import AsyncStream
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-    from labkit.completion import Call
+    from labkit.call import Call
     from labkit.telemetry import Operation
 
 _BEGUN = "The answer had begun: a stream is repeated only before its first token."

@@ -75,6 +75,7 @@ def test_a_run_of_failures_opens_it_and_the_error_tells_all():
     clock.now_s += 12
     error = refusal(made)
     assert states == ["open"]
+    assert repr(made) == "<CircuitBreaker big: open, next probe in 18 s>"
     assert str(error) == (
         "Deployment 'big' is not asked now: its circuit opened 12 s ago, after InternalServerError 503. "
         "The next probe is due in 18 s. Try again then, or give the service a fallback deployment."

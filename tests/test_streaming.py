@@ -7,10 +7,13 @@ import openai
 import pytest
 
 from labkit.breaker import BreakerPolicy
+from labkit.completion import Caller
 from labkit.deadline import DeadlineExceededError
 from labkit.errors import InvalidRequestError
 from labkit.gate import Drained, ServiceDrainingError
+from labkit.retry import RetryPolicy
 from labkit.validation import ContentFilteredError, EmptyAnswerError
+from tests.recorded import Recorded
 from tests.scripted import answered, ask, filtered_prompt, refused, refused_parameter, service
 from tests.streamed import DONE, FILTERED_PROMPT, Stream, chunk, delta, events
 from tests.test_completion import Queue
@@ -329,6 +332,26 @@ async def test_a_limit_reaches_a_reasoning_model_under_its_other_name():
     subject, _ = production(fake, "thinker")
     assert await read(subject.stream_completion(ask(), max_tokens=9)) == list(WARSAW)
     assert fake.sent[1].body["max_completion_tokens"] == 9
+
+
+async def test_a_deployment_that_does_not_know_usage_in_streams_is_asked_without():
+    """What was added for our own sake must not make a call fail."""
+    fake = service(refused_parameter("stream_options"), Stream(events(*WARSAW)))
+    subject, _ = production(fake)
+    assert await read(subject.stream_completion(ask())) == list(WARSAW)
+    assert "stream_options" not in fake.sent[1].body
+
+
+async def test_a_caller_gives_the_chunks_by_themselves():
+    """Without a service around it: what the other parts build on."""
+    body = Stream(events(*WARSAW))
+    caller = Caller(service(body).client, Recorded().telemetry)
+    assert await read(caller.stream("gpt-4o", ask(), {}, retry=RetryPolicy())) == list(WARSAW)
+    async for _ in caller.stream("gpt-4o", ask(), {}, retry=RetryPolicy()):
+        break
+    gc.collect()
+    await asyncio.sleep(0.01)
+    assert body.closed == [1, 2]
 
 
 async def test_the_pacer_hears_what_a_stream_took():
