@@ -1,15 +1,28 @@
 """One deployment as the control plane describes it, and what it takes to ask for one."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from threading import Condition
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from cachetools import TTLCache, cached
 
 from labkit.catalog import MODELS, Model, by_azure
+from labkit.connection import Connection, current
 from labkit.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from azure.mgmt.cognitiveservices.models import AccountModel, Deployment
 
+logger = logging.getLogger(__name__)
+
 _USUAL_SKU = "Standard"
+# Whoever asks for each of many calls asks the control plane once; many at once wait for one question.
+_REMEMBERED_S = 10.0
+_remembered: "TTLCache[Any, Mapping[str, Deployed] | None]" = TTLCache(maxsize=8, ttl=_REMEMBERED_S)
+_remembering = Condition()
 
 
 class DeployedModel(TypedDict):
@@ -62,6 +75,13 @@ class Deployed:
     def model_name(self) -> str:
         """The model's name in the catalogue, else Azure's."""
         return self.model.name if self.model else self.azure_name
+
+    @property
+    def priced_as(self) -> tuple[str, ...]:
+        """The names under which the model's price may be known, the most exact one first."""
+        if self.model:
+            return (self.model.snapshot,)
+        return (f"{self.azure_name}-{self.version}", self.azure_name) if self.version else (self.azure_name,)
 
     def as_dict(self, endpoint: str) -> DeployedModel:
         """The session's keys."""
@@ -129,3 +149,48 @@ def request(model: Model, sku: str, capacity: int) -> "Deployment":
             model=DeploymentModel(format="OpenAI", name=model.azure_name, version=model.azure_version)
         ),
     )
+
+
+def account_models(connection: Connection | None = None) -> dict[str, Model]:
+    """The catalogue's model behind each deployment of the account, by the deployment's name, whatever that says.
+
+    A deployment of a model that the catalogue lacks is left out. Like ``account_deployments`` it asks the network.
+    """
+    return {name: each.model for name, each in account_deployments(connection).items() if each.model}
+
+
+def account_deployments(connection: Connection | None = None) -> Mapping[str, Deployed]:
+    """The account's deployments by name, remembered for ten seconds; the current connection's account by default.
+
+    Empty for whoever may not list them (calling models is another permission), and without a connection; a debug log
+    line says why. It waits for the network: from a coroutine use ``asyncio.to_thread``.
+    """
+    return known_deployments(connection) or {}
+
+
+def forget_deployments() -> None:
+    """Makes the next question go to the control plane: a deployment was made or deleted."""
+    with _remembering:
+        _remembered.clear()
+
+
+def known_deployments(connection: Connection | None = None) -> Mapping[str, Deployed] | None:
+    """The same, but None where the account could not be asked: that is not the same as an account without any."""
+    try:
+        return _asked(connection or current())
+    except Exception as error:
+        logger.debug("The account's deployments are not known: %s", type(error).__name__)
+        return None
+
+
+@cached(_remembered, condition=_remembering)
+def _asked(connection: Connection) -> Mapping[str, Deployed] | None:
+    from labkit import clients
+
+    try:
+        listed = clients.cognitive_services(connection).deployments.list(connection.resource_group, connection.account)
+        return MappingProxyType({each.name: each for each in map(Deployed.of, listed)})
+    except Exception as error:
+        # Remembered, too: who may not list deployments must not be told so once for each call.
+        logger.debug("The deployments of %s could not be listed: %s", connection.account, type(error).__name__)
+        return None

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from labkit import clients, comparison
 from labkit.bank import Question
 from labkit.connection import Connection, current
-from labkit.deployments import Deployed, DeployedModel, check_capacity, known_model, refuse_retired, request, usual_sku
+from labkit.deployments import (
+    Deployed,
+    DeployedModel,
+    check_capacity,
+    forget_deployments,
+    known_model,
+    refuse_retired,
+    request,
+    usual_sku,
+)
 from labkit.errors import UnknownDeploymentError
 
 if TYPE_CHECKING:
@@ -107,6 +116,7 @@ class AzureOpenAIManager:
             wanted = request(model, sku or usual_sku(model, offered), capacity)
             poller = self._client.deployments.begin_create_or_update(*account, deployment_name, wanted)
             deployed = poller.result()
+        forget_deployments()
         return Deployed.of(deployed).as_dict(self.connection.endpoint)
 
     def deployments(self) -> list[DeployedModel]:
@@ -118,6 +128,7 @@ class AzureOpenAIManager:
         self._require(deployment_name)
         with _next_step():
             self._client.deployments.begin_delete(self.resource_group, self.account, deployment_name).result()
+        forget_deployments()
 
     def quota(self, sku: str = "Standard") -> dict[str, tuple[int, int]]:
         """For each model what its deployments hold and what the region allows, in thousands of tokens per minute."""

@@ -2,15 +2,9 @@
 
 import asyncio
 from contextlib import suppress
-from threading import Lock
 
-from cachetools import TTLCache, cached
-
-from labkit.connection import Connection, current
-from labkit.deployments import Deployed
-
-# A batch that goes astray asks the control plane once, not once for each of its calls.
-_REMEMBERED_S = 10.0
+from labkit.connection import current
+from labkit.deployments import known_deployments
 
 
 async def note_existing(error: Exception) -> None:
@@ -23,17 +17,12 @@ async def note_existing(error: Exception) -> None:
         return
     with suppress(Exception):
         connection = current()
-        names = await asyncio.to_thread(_names, connection)
-        existing = f"It has: {', '.join(names)}." if names else "It has none yet."
+        # A batch that goes astray asks the control plane once, not once for each of its calls.
+        known = await asyncio.to_thread(known_deployments, connection)
+        if known is None:
+            return
+        existing = f"It has: {', '.join(known)}." if known else "It has none yet."
         error.add_note(
             f"The account {connection.account} has no such deployment. {existing} "
             "AzureOpenAIManager().deploy_language_model(model_name, deployment_name) creates one."
         )
-
-
-@cached(TTLCache(maxsize=8, ttl=_REMEMBERED_S), lock=Lock())
-def _names(connection: Connection) -> tuple[str, ...]:
-    from labkit import clients
-
-    listed = clients.cognitive_services(connection).deployments.list(connection.resource_group, connection.account)
-    return tuple(Deployed.of(each).name for each in listed)

@@ -1,5 +1,7 @@
 """Deployments as data, and the checks before one is asked for."""
 
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -13,8 +15,19 @@ from azure.mgmt.cognitiveservices.models import (
     Sku,
 )
 
+from labkit import AzureOpenAIManager, clients, current
 from labkit.catalog import MODELS, model
-from labkit.deployments import Deployed, check_capacity, known_model, refuse_retired, request, usual_sku
+from labkit.deployments import (
+    Deployed,
+    account_deployments,
+    account_models,
+    check_capacity,
+    forget_deployments,
+    known_model,
+    refuse_retired,
+    request,
+    usual_sku,
+)
 from labkit.errors import InvalidRequestError, UnknownModelError
 
 
@@ -119,3 +132,85 @@ def test_the_request_speaks_azures_names() -> None:
     wanted = request(model("gpt-4-turbo"), "Standard", 40).as_dict()
     assert wanted["sku"] == {"name": "Standard", "capacity": 40}
     assert wanted["properties"]["model"] == {"format": "OpenAI", "name": "gpt-4", "version": "turbo-2024-04-09"}
+
+
+@pytest.mark.parametrize(
+    ("azure_name", "version", "names"),
+    [
+        pytest.param("gpt-4o", "2024-08-06", ("gpt-4o-2024-08-06",), id="catalogue"),
+        pytest.param("gpt-4o", "2024-05-13", ("gpt-4o-2024-05-13", "gpt-4o"), id="another version of it"),
+        pytest.param("gpt-4", "turbo-2024-04-09", ("gpt-4-turbo-2024-04-09",), id="Azure's own spelling"),
+        pytest.param("o1", "2024-12-17", ("o1-2024-12-17", "o1"), id="not in the catalogue"),
+        pytest.param("phi-4", "", ("phi-4",), id="no version"),
+    ],
+)
+def test_a_deployment_says_under_which_names_its_price_is_known(
+    azure_name: str, version: str, names: tuple[str, ...]
+) -> None:
+    """With the version first: snapshots of one model can have different prices."""
+    assert Deployed("d", azure_name, version, "Standard", 1, "Succeeded").priced_as == names
+
+
+class ControlPlane:
+    """Lists deployments like the SDK's client, counts how often it is asked, and refuses when told to."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.asked, self.refuses = 0, refuses
+        self.deployments = self
+
+    def list(self, *_: str) -> list[Deployment]:
+        self.asked += 1
+        if self.refuses:
+            raise PermissionError("AuthorizationFailed")
+        model = DeploymentModel(name="gpt-4.1-nano", version="2025-04-14")
+        other = DeploymentModel(name="gpt-9", version="1")
+        made = [
+            Deployment(sku=Sku(name="Standard"), properties=DeploymentProperties(model=each)) for each in (model, other)
+        ]
+        for name, each in zip(("chat", "next"), made, strict=True):
+            each.name = name  # read-only in the SDK's constructor
+        return made
+
+
+@pytest.mark.usefixtures("local")
+def test_the_models_of_an_account_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many at once wait for one answer, which is remembered until a deployment is made or deleted."""
+    plane = ControlPlane()
+    monkeypatch.setattr(clients, "cognitive_services", lambda _: plane)
+    forget_deployments()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: account_models(current()), range(8)))
+    assert answers == [{"chat": MODELS["gpt-4.1-nano"]}] * 8
+    assert plane.asked == 1
+    forget_deployments()
+    account_models()
+    assert plane.asked == 2
+
+
+@pytest.mark.usefixtures("local")
+def test_whoever_may_not_list_gets_none(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Calling models is another permission: no error, one line for whoever debugs, and no second question."""
+    plane = ControlPlane(refuses=True)
+    monkeypatch.setattr(clients, "cognitive_services", lambda _: plane)
+    forget_deployments()
+    with caplog.at_level(logging.DEBUG, logger="labkit"):
+        assert account_models() == account_deployments() == {}
+    assert plane.asked == 1
+    assert "could not be listed: PermissionError" in caplog.text
+
+
+def test_without_a_connection_there_are_none() -> None:
+    """A client of one's own needs no connection."""
+    assert account_models() == {}
+
+
+@pytest.mark.usefixtures("local")
+def test_the_models_of_an_account_are_what_it_runs() -> None:
+    """From the control plane, whatever a deployment is called; a change made here is seen at once."""
+    manager = AzureOpenAIManager()
+    manager.deploy_language_model("gpt-4.1-nano", "gpt-4o", capacity=1)
+    assert account_models() == {"gpt-4o": MODELS["gpt-4.1-nano"]}
+    manager.deploy_language_model("gpt-4o", "gpt-4.1-nano", capacity=1)
+    assert account_models() == {"gpt-4o": MODELS["gpt-4.1-nano"], "gpt-4.1-nano": MODELS["gpt-4o"]}
+    manager.delete_deployment("gpt-4o")
+    assert account_models() == {"gpt-4.1-nano": MODELS["gpt-4o"]}
