@@ -14,10 +14,12 @@ from labkit.turns import Turns, Waiter
 
 __all__ = ["CallTooLargeError", "Pacer", "Reservation", "estimate_tokens"]
 
-# Requests are judged over windows of 1 or 10 s (how-to/quota): a burst of one second fits both. A tenth of it is kept
-# back, as calls do not arrive in the rhythm in which they left.
+# Requests are judged over windows of 1 or 10 s (how-to/quota): a burst of one second fits both. Below 600 a minute, one
+# second has so few calls that 10 s are assumed until the service objects: nobody wants to wait between two questions. A
+# tenth is kept back, as calls do not arrive in the rhythm in which they left.
 _MARGIN_S = 0.1
 _CALL_BURST_S = 1.0 - _MARGIN_S
+_FEW_RPM, _FEW_CALLS_BURST_S = 600, 9.0
 _CALL_SPANS_S = (1.0, 10.0)
 # While nothing is known of the limits this many calls are out at a time, for this long: one of their answers may tell.
 _SCOUTS = 8
@@ -207,6 +209,8 @@ class Pacer:
         kind, stated = emptied(error), stated_wait_s(error)
         if kind == "call" and self._calls is not None and refused.calls_taken is not None:
             self._calls = _as_refused(self._calls, now, refused.calls_taken, 0.0, stated, _CALL_SPANS_S)
+            if isinstance(self._calls, Bucket):
+                self._calls.burst_s = _CALL_BURST_S
         if kind == "token" and self._tokens is not None and refused.tokens_taken is not None:
             left = min(said.remaining_tokens or 0.0, refused.tokens_taken.amount)
             self._tokens = _as_refused(self._tokens, now, refused.tokens_taken, left, stated, (MINUTE_S,))
@@ -235,7 +239,8 @@ class Pacer:
         """Take over the limits that are said, but never more than what was given."""
         rpm, tpm = _least(self._given[0], said.rpm), _least(self._given[1], said.tpm)
         if rpm is not None and self._calls is None:
-            self._calls = Bucket(rpm, _CALL_BURST_S, since_s)
+            burst_s, is_guessed = (_FEW_CALLS_BURST_S, True) if rpm < _FEW_RPM else (_CALL_BURST_S, False)
+            self._calls = Bucket(rpm, burst_s, since_s, is_guessed=is_guessed)
             self._calls.take(since_s, self._out)
         elif rpm is not None and said.rpm is not None and self._calls and self._calls.per_minute != rpm:
             self._calls.resize(self._now(), rpm)

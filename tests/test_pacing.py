@@ -12,6 +12,8 @@ from labkit.ratelimits import stated_wait_s
 from tests.bucketserver import BucketServer, Machine, clock, ideal_s, in_parallel, run
 from tests.scripted import Sleeper, refused, sdk_error
 
+REFUSAL = sdk_error(refused(429, message="You have exceeded call rate limit.", retry_after="17"))
+REFUSAL_OF_A_SECOND = sdk_error(refused(429, message="You have exceeded call rate limit.", retry_after="1"))
 LATENCIES = {"fast": (0.05, 0.05), "slow": (0.5, 0.5), "uneven": (0.05, 0.5)}
 
 
@@ -90,6 +92,41 @@ def test_a_job_takes_hardly_longer_than_the_limits_ask_for(name, told, charges, 
     assert most_refusals_of_a_call <= 3
 
 
+async def without_burst(**options):
+    """A pacer of one call a second, which has used up what it may send at once."""
+    pacer = Pacer(rpm=60, **{"clock": clock, **options})
+    for _ in range(9):
+        await pacer.reserve(1)
+    return pacer
+
+
+def test_few_calls_are_sent_at_once_where_a_minute_has_few():
+    """Below 600 a minute the service counts over 10 s: nine questions of ten need not wait for each other."""
+
+    async def main():
+        pacer = await without_burst()
+        at_once_s = clock()
+        await pacer.reserve(1)
+        return at_once_s, clock()
+
+    assert run(main()) == (0, pytest.approx(1))
+
+
+def test_a_service_that_takes_no_burst_is_not_sent_another():
+    """Refused once, a minute later it gets a call a second from the beginning."""
+
+    async def main():
+        pacer = await without_burst()
+        (await pacer.reserve(1)).refuse(REFUSAL_OF_A_SECOND, 1.0)
+        await asyncio.sleep(60)
+        since_s = clock()
+        for _ in range(4):
+            await pacer.reserve(1)
+        return clock() - since_s
+
+    assert run(main()) == pytest.approx(3, abs=0.1)
+
+
 def test_a_call_that_never_fits_is_sent_once_and_then_an_error():
     """It waits for nothing and holds up nobody; the service's own word decides."""
 
@@ -112,20 +149,22 @@ def test_calls_go_in_the_order_they_came_and_refused_ones_first():
     """First come, first served, whatever their size."""
 
     async def main():
-        pacer, order = Pacer(rpm=60, clock=clock), []
+        pacer, order = await without_burst(), []
+        await pacer.reserve(1)
+        order.append("a")
 
         async def go(name, *, first=False):
             await pacer.reserve(1, first=first)
             order.append(name)
 
         async with asyncio.TaskGroup() as callers:
-            for name in "abc":
+            for name in "bc":
                 callers.create_task(go(name))
             await asyncio.sleep(0)
             callers.create_task(go("refused", first=True))
         return order, clock()
 
-    assert run(main()) == (["a", "refused", "b", "c"], pytest.approx(3.0, abs=0.01))
+    assert run(main()) == (["a", "refused", "b", "c"], pytest.approx(4, abs=0.01))
 
 
 def paced(main, **limits):
@@ -137,14 +176,11 @@ def paced(main, **limits):
     return run(start())
 
 
-REFUSAL = sdk_error(refused(429, message="You have exceeded call rate limit.", retry_after="17"))
-
-
 def test_who_is_cancelled_gives_up_no_room():
     """Neither while waiting, nor in the moment when the turn comes."""
 
-    async def main(pacer):
-        await pacer.reserve(1)
+    async def main():
+        pacer = await without_burst()
         leaving, staying = [asyncio.create_task(pacer.reserve(1)) for _ in range(2)]
         await asyncio.sleep(0.5)
         leaving.cancel()
@@ -157,14 +193,14 @@ def test_who_is_cancelled_gives_up_no_room():
         assert pacer.waiting == 0
         return first, clock()
 
-    assert paced(main, rpm=60) == (pytest.approx(1, abs=0.01), pytest.approx(2, abs=0.02))
+    assert run(main()) == (pytest.approx(1, abs=0.01), pytest.approx(2, abs=0.02))
 
 
 def test_cancelling_everybody_leaves_no_task_behind():
     """The one that served the queue ends with it."""
 
-    async def main(pacer):
-        await pacer.reserve(1)
+    async def main():
+        pacer = await without_burst()
         waiting = [asyncio.create_task(pacer.reserve(1)) for _ in range(5)]
         await asyncio.sleep(0)
         for task in waiting:
@@ -174,7 +210,7 @@ def test_cancelling_everybody_leaves_no_task_behind():
         await asyncio.sleep(0)
         return len(asyncio.all_tasks())
 
-    assert paced(main, rpm=60) == 1
+    assert run(main()) == 1
 
 
 def test_a_refusal_makes_everybody_wait_once():
@@ -290,11 +326,11 @@ def test_a_sleep_that_returns_early_does_not_spin():
         naps.append(seconds)
 
     async def main():
-        pacer = Pacer(rpm=60, clock=lambda: 0.0, sleep=no_sleep)
+        pacer = await without_burst(clock=lambda: 0.0, sleep=no_sleep)
         await asyncio.gather(*[pacer.reserve(1) for _ in range(10)])
 
     run(main())
-    assert naps == [pytest.approx(1.0)] * 9
+    assert naps == [pytest.approx(1.0)] * 10
 
 
 def test_a_sleep_that_fails_leaves_nobody_waiting():
@@ -304,11 +340,10 @@ def test_a_sleep_that_fails_leaves_nobody_waiting():
         raise OSError("no timer")
 
     async def main():
-        pacer = Pacer(rpm=60, clock=clock, sleep=broken)
-        results = await asyncio.gather(*[pacer.reserve(1) for _ in range(4)], return_exceptions=True)
-        return [type(result).__name__ for result in results]
+        pacer = await without_burst(sleep=broken)
+        return await asyncio.gather(*[pacer.reserve(1) for _ in range(3)], return_exceptions=True)
 
-    assert run(main()) == ["Reservation", "OSError", "OSError", "OSError"]
+    assert [type(result) for result in run(main())] == [OSError] * 3
 
 
 def test_a_pacer_can_be_used_in_one_event_loop_after_another():
