@@ -101,6 +101,7 @@ class Pacer:
         self._after_pause = False
         self._out = 0
         self._may_be_out: float = _SCOUTS
+        self._is_scouting = True
         self._scouting_until_s: float | None = None
         self._learn(RateLimits(), since_s=self._reached_s)
 
@@ -183,10 +184,9 @@ class Pacer:
         now = self._now()
         self._learn(said, since_s=done.sent_s)
         self._out -= 1
-        if self._may_be_out == _SCOUTS:
-            self._may_be_out = math.inf  # what there is to learn has been learned
-        else:
-            self._may_be_out += 1 / self._may_be_out
+        # What the first answer does not tell, none will. Once a service has refused something it is felt out instead.
+        self._may_be_out = math.inf if self._is_scouting else self._may_be_out + 1 / self._may_be_out
+        self._is_scouting = False
         if self._tokens is not None and done.tokens is not None and used is not None and used > done.tokens:
             self._tokens.take(now, used - done.tokens)
         if self._calls is not None and done.calls_taken is not None and said.remaining_requests is not None:
@@ -202,7 +202,7 @@ class Pacer:
         now = self._now()
         said = rate_limits(headers_of(error))
         self._learn(said, since_s=refused.sent_s)
-        self._may_be_out = max(1.0, self._out / 2)
+        self._may_be_out, self._is_scouting = max(1.0, self._out / 2), False
         self._release(refused)
         if refused.is_oversized:
             return  # its own affair: nobody else has to wait for what never fits
