@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +27,7 @@ from labkit.slo import Measured, is_refusal
 from labkit.streaming import AnswerStream, CompletionStream
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
+from labkit.usage import user_tag
 from labkit.validation import check_answer, check_request, content_filter_error
 
 if TYPE_CHECKING:
@@ -103,13 +105,8 @@ class ProductionLLMService:
         otherwise the SDK's error of the last deployment tried, or ``WaitTooLongError`` when the service asks for more
         patience than is sensible.
         """
-        plain = check_request(messages, kwargs)
-        _check_max_retries(max_retries)
-        deadline = Deadline.of(self.deadline_s if deadline_s is None else deadline_s, self._caller.clock)
-
-        async def ask(deployment: str) -> Completed:
-            return await self._complete(deployment, plain, kwargs, max_retries, deadline)
-
+        request = self._request(check_request(messages, kwargs), kwargs, max_retries, deadline_s)
+        deadline, ask = request.deadline, partial(self._complete, request)
         try:
             async with self._gate.passage(deadline):
                 done = await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
@@ -128,11 +125,8 @@ class ProductionLLMService:
         none after that; a filtered or empty answer is an error after its last chunk.
         """
         plain = check_request(messages, {**kwargs, "stream": None})
-        _check_max_retries(max_retries)
-        deadline = Deadline.of(self.deadline_s if deadline_s is None else deadline_s, self._caller.clock)
-
-        async def ask(deployment: str) -> AnswerStream:
-            return await self._begun(deployment, plain, kwargs, max_retries, deadline)
+        request = self._request(plain, kwargs, max_retries, deadline_s)
+        deadline, ask = request.deadline, partial(self._begun, request)
 
         async def open() -> AnswerStream:
             return await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
@@ -205,52 +199,63 @@ class ProductionLLMService:
         self._spent_s += duration_s
         self.logger.info("LLM completion successful - tokens: %d", usage(answer).total_tokens)
 
-    async def _complete(
-        self,
-        deployment: str,
-        messages: list[dict[str, Any]],
-        params: dict[str, Any],
-        max_retries: int,
-        deadline: Deadline | None,
-        *,
-        is_probe: bool = False,
-    ) -> Completed:
-        breaker = self._breakers[deployment]
+    def _request(
+        self, messages: list[dict[str, Any]], params: dict[str, Any], max_retries: int, deadline_s: float | None
+    ) -> "_Request":
+        _check_max_retries(max_retries)
+        deadline = Deadline.of(self.deadline_s if deadline_s is None else deadline_s, self._caller.clock)
+        return _Request(messages, params, max_retries, deadline)
+
+    async def _complete(self, request: "_Request", deployment: str) -> Completed:
         with _filter_named():
             return await self._caller.complete(
                 deployment,
-                messages,
-                self._named(deployment, messages, params),
-                retry=self.retry or _policy(max_retries),
-                max_attempts=max_retries + 1,
-                check=None if is_probe else check_answer,
-                on_paid=lambda done: self._paid(deployment, done.answer, done.latency_s),
-                pacer=None if is_probe else self.pacers.get(deployment),
-                admit=breaker.examine if is_probe else breaker.admit,
-                deadline_s=deadline,
+                request.messages,
+                self._named(deployment, request),
+                check=check_answer,
+                on_paid=lambda done: self._paid(deployment, request, done.answer, done.latency_s),
+                pacer=self.pacers.get(deployment),
+                admit=self._breakers[deployment].admit,
+                **self._patience(request),
             )
 
-    async def _begun(
-        self,
-        deployment: str,
-        messages: list[dict[str, Any]],
-        params: dict[str, Any],
-        max_retries: int,
-        deadline: Deadline | None,
-    ) -> AnswerStream:
+    async def _begun(self, request: "_Request", deployment: str) -> AnswerStream:
         with _filter_named():
             return await self._caller.open(
                 deployment,
-                messages,
-                self._named(deployment, messages, params),
-                retry=self.retry or _policy(max_retries),
-                max_attempts=max_retries + 1,
+                request.messages,
+                self._named(deployment, request),
                 check=check_answer,
-                on_paid=lambda answer, latency_s: self._paid(deployment, answer, latency_s),
+                on_paid=lambda answer, latency_s: self._paid(deployment, request, answer, latency_s),
                 pacer=self.pacers.get(deployment),
                 admit=self._breakers[deployment].admit,
-                deadline_s=deadline,
+                **self._patience(request),
             )
+
+    async def _probe(self, deployment: str, timeout_s: float) -> Completed | Exception:
+        deadline = Deadline.after(timeout_s, self._caller.clock)
+        request = _Request(_HEALTH_MESSAGES, _HEALTH_PARAMS, 0, deadline)
+        try:
+            return await self._caller.complete(
+                deployment,
+                request.messages,
+                self._named(deployment, request),
+                on_paid=lambda done: self._paid(deployment, request, done.answer, done.latency_s),
+                admit=self._breakers[deployment].examine,
+                **self._patience(request),
+            )
+        except Exception as error:
+            await self._caller.explain(error)
+            return error
+
+    def _patience(self, request: "_Request") -> dict[str, Any]:
+        retry = self.retry or _policy(request.max_retries)
+        return {"retry": retry, "max_attempts": request.max_retries + 1, "deadline_s": request.deadline}
+
+    def _named(self, deployment: str, request: "_Request") -> dict[str, Any]:
+        # The limit goes out under the name the model knows; nothing else of the caller's is touched.
+        model = self._models.get(deployment) or MODELS.get(deployment)
+        return tune(request.messages, request.params, model=model, rules=(reasoning_limit,)).params
 
     async def _stream_ended(self, stream: AnswerStream | None, error: BaseException | None) -> None:
         """A stream that its reader has left was an answer, too; a cancelled one is no request."""
@@ -259,29 +264,19 @@ class ProductionLLMService:
         elif stream is not None and (error is None or isinstance(error, GeneratorExit)):
             self._note_success(stream.answer, stream.duration_s)
 
-    async def _probe(self, deployment: str, timeout_s: float) -> Completed | Exception:
-        deadline = Deadline.after(timeout_s, self._caller.clock)
-        try:
-            return await self._complete(deployment, _HEALTH_MESSAGES, _HEALTH_PARAMS, 0, deadline, is_probe=True)
-        except Exception as error:
-            await self._caller.explain(error)
-            return error
-
-    def _named(
-        self, deployment: str, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        # The limit goes out under the name the model knows; nothing else of the caller's is touched.
-        model = self._models.get(deployment) or MODELS.get(deployment)
-        return tune(messages, params, model=model, rules=(reasoning_limit,)).params
-
-    def _paid(self, deployment: str, answer: "ChatCompletion", latency_s: float) -> None:
-        model = answered_by(answer)
-        self._models[deployment] = model or self._models.get(deployment)
-        self._usage.record(deployment, answer, latency_s)
-        if model is not None and answer.usage is not None:
-            self.telemetry.count_cost(deployment, answer.model, usage(answer).cost_usd(model))
-        if self.meter is not self._usage:
+    def _paid(self, deployment: str, request: "_Request", answer: "ChatCompletion", latency_s: float) -> None:
+        self._models[deployment] = answered_by(answer) or self._models.get(deployment)
+        user = user_tag(request.params)
+        self._usage.record(deployment, answer, latency_s, user=user)
+        if isinstance(self.meter, UsageMeter):  # it may know more of the account than the answers say
+            cost_usd = self.meter.cost_of(deployment, answer)
+            if self.meter is not self._usage:
+                self.meter.record(deployment, answer, latency_s, user=user)
+        else:
+            cost_usd = self._usage.cost_of(deployment, answer)
             self.meter.record(deployment, answer, latency_s, cached=False)
+        if answer.usage is not None:
+            self.telemetry.count_cost(deployment, answer.model, cost_usd)
 
     def _passed_on(self, deployment: str, error: Exception) -> None:
         self.logger.warning("Deployment %s gave up: %s; asking the next one", deployment, error_kind(error))
@@ -293,6 +288,16 @@ class ProductionLLMService:
         )
         level = logging.WARNING if breaker.state == "open" else logging.INFO
         self.logger.log(level, "Circuit of deployment %s is %s%s", breaker.deployment, breaker.state, why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request as it was checked: what is asked, and how long for."""
+
+    messages: list[dict[str, Any]]
+    params: dict[str, Any]
+    max_retries: int
+    deadline: Deadline | None
 
 
 @contextmanager

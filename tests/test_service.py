@@ -13,6 +13,7 @@ from labkit.breaker import AllCircuitsOpenError, BreakerPolicy, CircuitOpenError
 from labkit.deadline import DeadlineExceededError
 from labkit.errors import InvalidRequestError
 from labkit.gate import Drained, ServiceDrainingError
+from labkit.metering import UsageMeter
 from labkit.plugins import PluginError
 from labkit.retry import WaitTooLongError, attempts_of
 from labkit.service import ProductionLLMService
@@ -622,6 +623,17 @@ async def test_the_meter_is_told_about_every_answer_also_a_useless_one():
     assert subject.measured().cost_usd == pytest.approx(2 * (20 * 2.5 + 5 * 10) / 1e6)
     (cost,) = recorded.points("labkit.cost")
     assert cost["value"] == pytest.approx(2 * (20 * 2.5 + 5 * 10) / 1e6)
+
+
+async def test_a_usage_meter_of_ones_own_also_sees_who_it_was_for():
+    """One meter for several services adds up by user; each service keeps its own cost for its scorecard."""
+    meter = UsageMeter()
+    first, _ = production(service(), meter=meter)
+    second, _ = production(service(), meter=meter)
+    await first.safe_completion(ask(), user="anna")
+    await second.safe_completion(ask(), user="ola")
+    assert sorted(meter.frame(by="user").index) == ["anna", "ola"]
+    assert first.measured().cost_usd == second.measured().cost_usd == pytest.approx(meter.cost_usd / 2)
 
 
 @pytest.mark.parametrize(
