@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from labkit import monitoring
-from labkit.breaker import BreakerPolicy, CircuitBreaker
+from labkit.breaker import BreakerPolicy, CircuitBreaker, CircuitOpenError
 from labkit.catalog import MODELS, Model
 from labkit.completion import Caller, Completed, client_source
 from labkit.deadline import Deadline
@@ -279,7 +279,9 @@ class ProductionLLMService:
             self.telemetry.count_cost(deployment, answer.model, cost_usd)
 
     def _passed_on(self, deployment: str, error: Exception) -> None:
-        self.logger.warning("Deployment %s gave up: %s; asking the next one", deployment, error_kind(error))
+        # That a circuit has opened is told once, not by each of the calls that find it open.
+        level = logging.DEBUG if isinstance(error, CircuitOpenError) else logging.WARNING
+        self.logger.log(level, "Deployment %s gave up: %s; asking the next one", deployment, error_kind(error))
 
     def _circuit_changed(self, breaker: CircuitBreaker) -> None:
         self.telemetry.note_breaker(breaker.deployment, breaker.state)

@@ -431,3 +431,47 @@ def test_a_deadline_is_seconds(deadline_s):
     """The error says what was given."""
     with pytest.raises(InvalidRequestError, match="deadline_s must be seconds"):
         Deadline.after(deadline_s)
+
+
+@given(
+    failures=st.lists(
+        st.tuples(st.sampled_from([429, 500, 503, 408]), st.sampled_from([None, "0", "3", "40", "nan", "-1", "soon"])),
+        max_size=8,
+    ),
+    takes_s=st.floats(0, 4),
+    deadline_s=st.one_of(st.none(), st.floats(0, 60)),
+    max_retries=st.integers(0, 6),
+    max_refusals=st.one_of(st.none(), st.integers(0, 6)),
+)
+def test_whatever_fails_the_account_of_it_is_right(failures, takes_s, deadline_s, max_retries, max_refusals):
+    """The attempts add up to the time, none is lost, none is too many, and no call outlives its deadline."""
+    policy = RetryPolicy(max_retries=max_retries, max_refusals=max_refusals)
+    calls = []
+
+    async def call():
+        number = len(calls)
+        calls.append(number)
+        await asyncio.sleep(takes_s)
+        if number < len(failures):
+            status, said = failures[number]
+            raise sdk_error(refused(status, **({} if said is None else {"retry_after": said})))
+        return "answer"
+
+    async def main():
+        began_s = now_s()
+        try:
+            ended = await call_with_retry(call, policy, deadline=Deadline.of(deadline_s, now_s), clock=now_s)
+        except (openai.APIStatusError, DeadlineExceededError) as error:
+            ended = error
+        return ended, now_s() - began_s
+
+    ended, took_s = run_virtually(main())
+    assert len(calls) <= policy.max_attempts
+    assert deadline_s is None or took_s <= deadline_s + 1e-6
+    if ended == "answer":
+        assert len(calls) == len(failures) + 1
+    elif calls:
+        attempts = attempts_of(ended)
+        assert len(attempts) == len(calls)
+        assert took_s == pytest.approx(sum(each.duration_s + (each.wait_s or 0) for each in attempts))
+        assert attempts[-1].wait_s is None

@@ -399,6 +399,18 @@ def test_a_deployment_that_keeps_failing_is_left_alone_and_tried_again_later():
     run_virtually(main())
 
 
+async def test_an_outage_is_not_told_by_every_call(caplog):
+    """One line when the circuit opens; calls that find it open say nothing of it."""
+    fake = service(*[refused(503), answered()] * 3, answered())
+    subject, _ = production(fake, "first", fallbacks=["second"], breaker=THREE)
+    with caplog.at_level(logging.WARNING, logger="labkit"):
+        for _ in range(20):
+            await subject.safe_completion(ask(), max_retries=0)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 4
+    assert "Circuit of deployment first is open after InternalServerError 503, next probe in 30 s" in messages
+
+
 async def test_when_all_circuits_are_open_the_error_comes_at_once():
     """Nothing is sent, and it says of each deployment why and until when."""
     fake = service(refused(503))
