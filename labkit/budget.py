@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, Self
 
+from labkit.billing import may_be_billed
 from labkit.errors import InvalidRequestError, LabkitError
 
 if TYPE_CHECKING:
@@ -22,13 +23,6 @@ logger = logging.getLogger(__name__)
 # Sums are whole picodollars: exact, and the same whatever order calls end in. The cheapest token of the catalogue costs
 # 5,000 of them.
 _PER_USD = 10**12
-# Status codes of an error for which Azure may bill nevertheless: Microsoft Learn, how-to/manage-costs, "HTTP error
-# response code and billing status" (a 408; a 400 of the content filter), and concepts/content-filter (for that 400
-# "both the prompt and completion tokens" are charged), read 2026-11-25. The same page: a 401 or 429 is not billed.
-_TIMED_OUT = 408
-_FILTERED = "content_filter"
-# What the SDK's transport raises when no connection came about, so that nothing was sent.
-_NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 
 
 class BudgetExceededError(LabkitError):
@@ -260,30 +254,11 @@ class Hold:
         self._budget._settle(self._estimate, cost)
 
 
-def may_be_billed(error: BaseException) -> bool:
-    """True when the call that ended in ``error`` may have been worked on, and so billed.
-
-    False for a refusal (any status code but 408; a 400 of the content filter is billed), for a connection that did not
-    come about, and for a request that labkit did not send. True otherwise: whoever cancels a call, loses the
-    connection or cannot wait any longer does not learn what it cost.
-    """
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status == _TIMED_OUT or getattr(error, "code", None) == _FILTERED
-    if isinstance(error, InvalidRequestError | BudgetExceededError):
-        return False
-    cause = error.__cause__
-    if type(cause).__name__ in _NOT_CONNECTED:
-        return False
-    if isinstance(error, LabkitError) and not isinstance(error, TimeoutError):
-        # An error of labkit's own about what the service said last; without that, about an answer it gave.
-        return cause is None or may_be_billed(cause)
-    return True
-
-
 def estimate_usd(prompt_tokens: int, max_tokens: int, price: "Price", *, n: int = 1) -> float:
-    """The most a call can cost: nothing of the prompt is cached, and all ``n`` answers are as long as they may be."""
-    return price.cost_usd(prompt_tokens, max_tokens * n)
+    """The most a call can cost: none of the prompt is cached, and all ``n`` answers are as long as they may be."""
+    most_tokens = max_tokens * n
+    written_usd = price.cost_usd(prompt_tokens, most_tokens, cache_write_tokens=prompt_tokens)
+    return max(price.cost_usd(prompt_tokens, most_tokens), written_usd)
 
 
 def _pico(usd: float, name: str) -> int:

@@ -19,11 +19,16 @@ class Rates:
     input: float
     cached_input: float
     output: float
+    cache_write: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, with the source and the day it was read; ``tiers`` for long prompts, ascending."""
+    """US dollars per million tokens, with the source and the day it was read.
+
+    ``tiers`` are other rates for long prompts, ascending. ``cache_write`` is for the part of the prompt that the
+    service keeps for later; None where that costs what other input does.
+    """
 
     input: float
     cached_input: float
@@ -31,15 +36,19 @@ class Price:
     source: str
     read: date
     tiers: tuple[Rates, ...] = ()
+    cache_write: float | None = None
 
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """The cost of one call in US dollars; ``cached_tokens`` are part of ``prompt_tokens``."""
+    def cost_usd(
+        self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
+    ) -> float:
+        """The cost of one call in US dollars; cached tokens and those written to the cache are part of the prompt."""
         rates: Price | Rates = self
         for tier in self.tiers:
             rates = tier if prompt_tokens > tier.above else rates
-        fresh = prompt_tokens - cached_tokens
+        written = cache_write_tokens if rates.cache_write is not None else 0
+        fresh = prompt_tokens - cached_tokens - written
         millionths = fresh * rates.input + cached_tokens * rates.cached_input + completion_tokens * rates.output
-        return millionths / 1_000_000
+        return (millionths + written * (rates.cache_write or 0)) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _HOW_TO_ADD = (
     "tokens."
 )
 # What is metered here is text. A model with rates for pictures or speech besides would come out too cheap.
-_INPUT, _CACHED, _OUTPUT = "input_mtok", "cache_read_mtok", "output_mtok"
+_INPUT, _CACHED, _OUTPUT, _CACHE_WRITE = "input_mtok", "cache_read_mtok", "output_mtok", "cache_write_mtok"
 _NOT_TEXT = ("image", "audio", "video", "seconds")
 
 
@@ -115,30 +115,27 @@ def _as_price(provider: str, listed: Any, on: date | None) -> Price | None:
     fresh, output = rates.get(_INPUT), rates.get(_OUTPUT, 0 if _is_embedding(listed) else None)
     if fresh is None or output is None or any(word in key for key in rates for word in _NOT_TEXT):
         return None
-    text = _Text(fresh, rates.get(_CACHED, fresh), output)
-    tiers = tuple(Rates(start, *text.rates(start + 1)) for start in text.starts)
-    return Price(*text.rates(0), _SOURCE.format(provider), _READ, tiers)
+    text = _Text(fresh, rates.get(_CACHED, fresh), output, rates.get(_CACHE_WRITE))
+    tiers = tuple(Rates(start, **text.rates(start + 1)) for start in text.starts)
+    return Price(**text.rates(0), source=_SOURCE.format(provider), read=_READ, tiers=tiers)
 
 
 class _Text(NamedTuple):
-    """The three prices of text as ``genai-prices`` has them: numbers, or numbers with tiers."""
+    """The prices of text as ``genai-prices`` has them: numbers, numbers with tiers, or None."""
 
     input: Any
     cached_input: Any
     output: Any
+    cache_write: Any
 
     @property
     def starts(self) -> list[int]:
         """Where tiers begin, in tokens of the prompt."""
         return sorted({tier.start for price in self for tier in getattr(price, "tiers", ())})
 
-    def rates(self, prompt_tokens: int) -> tuple[float, float, float]:
-        """US dollars per million tokens for a prompt of this length."""
-        return (
-            _rate(self.input, prompt_tokens),
-            _rate(self.cached_input, prompt_tokens),
-            _rate(self.output, prompt_tokens),
-        )
+    def rates(self, prompt_tokens: int) -> dict[str, Any]:
+        """US dollars per million tokens for a prompt of this length, by the names of ``Rates`` and ``Price``."""
+        return {name: None if price is None else _rate(price, prompt_tokens) for name, price in self._asdict().items()}
 
 
 def _rate(price: Any, prompt_tokens: int) -> float:

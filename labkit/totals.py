@@ -69,7 +69,7 @@ class Sums:
 
     def call(self, model: str, used: Usage, price: Price | None, latency_s: float) -> None:
         """One call was answered by ``model``; without a ``price`` the cost of all is unknown."""
-        cost_usd = price.cost_usd(used.prompt_tokens, used.completion_tokens, used.cached_tokens) if price else math.nan
+        cost_usd = used.cost_usd(price) if price else math.nan
         self._add(model, used, _whole(cost_usd), _whole(latency_s), price is None)
 
     def merge(self, other: "Sums") -> None:

@@ -18,12 +18,13 @@ _TAGS = ("safety_identifier", "user")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one answer; ``cached_tokens`` are part of the prompt, ``reasoning_tokens`` of the completion."""
+    """The tokens of one answer: cached ones and those written to the cache are prompt, reasoning ones completion."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -33,7 +34,7 @@ class Usage:
     def cost_usd(self, priced_as: Model | Price | str) -> float:
         """The price of these tokens in US dollars; ``UnknownModelError`` for a name without a known price."""
         price = priced_as if isinstance(priced_as, Price) else price_of(priced_as)
-        return price.cost_usd(self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+        return price.cost_usd(self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.cache_write_tokens)
 
 
 def usage(answer: "ChatCompletion | CreateEmbeddingResponse") -> Usage:
@@ -46,6 +47,7 @@ def usage(answer: "ChatCompletion | CreateEmbeddingResponse") -> Usage:
         completion_tokens=getattr(said, "completion_tokens", 0) or 0,
         cached_tokens=getattr(prompt_details, "cached_tokens", 0) or 0,
         reasoning_tokens=getattr(completion_details, "reasoning_tokens", 0) or 0,
+        cache_write_tokens=getattr(prompt_details, "cache_write_tokens", 0) or 0,
     )
 
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import APIConnectionError, APITimeoutError
 
-from labkit.budget import Budget, BudgetExceededError, Hold, estimate_usd, may_be_billed
+from labkit.billing import may_be_billed
+from labkit.budget import Budget, BudgetExceededError, Hold, estimate_usd
 from labkit.catalog import MODELS
 from labkit.errors import InvalidRequestError
+from labkit.prices import price_of
 from labkit.retry import WaitTooLongError
 from labkit.validation import ContentFilteredError, EmptyAnswerError
 from tests.scripted import REQUEST, filtered_prompt, refused, sdk_error
@@ -182,6 +184,9 @@ def test_a_cancelled_call_may_have_been_billed():
         pytest.param(caused(APIConnectionError(request=REQUEST), httpx2.ConnectError("no")), False, id="unreachable"),
         pytest.param(caused(APIConnectionError(request=REQUEST), httpx2.ReadError("cut")), True, id="cut"),
         pytest.param(InvalidRequestError("no messages"), False, id="not sent"),
+        pytest.param(
+            BudgetExceededError(1, limit_usd=0, spent_usd=0, held_usd=0, period=None, ends=None), False, id="no money"
+        ),
         pytest.param(EmptyAnswerError("nothing in it"), True, id="empty answer"),
         pytest.param(ContentFilteredError("the answer"), True, id="filtered answer"),
         pytest.param(caused(ContentFilteredError("the prompt"), sdk_error(filtered_prompt())), True, id="clear filter"),
@@ -341,3 +346,5 @@ def test_the_estimate_is_the_most_a_call_can_cost():
     price = MODELS["gpt-4o"].price
     assert estimate_usd(1000, 200, price) == pytest.approx((1000 * 2.5 + 200 * 10) / 1e6)
     assert estimate_usd(1000, 200, price, n=3) == pytest.approx((1000 * 2.5 + 600 * 10) / 1e6)
+    # Where writing the prompt to the cache costs more than reading it afresh, that may happen.
+    assert estimate_usd(1000, 0, price_of("gpt-5.6-luna")) == pytest.approx(1000 * 0.25 / 1e6)

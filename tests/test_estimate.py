@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from labkit import tokens
 from labkit.catalog import MODELS
+from labkit.errors import UnknownModelError
 from labkit.estimate import answer_tokens, most_usd, prompt_tokens
+from labkit.prices import price_of
 from tests.scripted import ask
 
 MODEL = MODELS["gpt-4o"]
@@ -55,6 +57,23 @@ def test_tools_and_schemas_are_part_of_the_prompt():
     schema = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
     plain = prompt_tokens(ask(), {}, MODEL)
     assert prompt_tokens(ask(), {"tools": [tool], "response_format": schema}, MODEL) > plain + 20
+
+
+def test_a_model_that_the_catalogue_lacks_is_estimated_by_its_price():
+    """By its name or its price alone; as long an answer as any model of the catalogue writes, where no limit is set."""
+    counted = tokens.chat_prompt_tokens(ask())
+    limited = {"max_tokens": 100}
+    assert most_usd(ask(), limited, "gpt-5.1") == pytest.approx((counted * 1.25 + 100 * 10) / 1e6)
+    assert most_usd(ask(), limited, price_of("gpt-5.1")) == most_usd(ask(), limited, "gpt-5.1")
+    assert answer_tokens({}, "gpt-5.1") == 128_000
+    with pytest.raises(UnknownModelError):
+        most_usd(ask(), limited, "phi-9")
+
+
+def test_a_snapshot_at_a_price_of_its_own_is_estimated_at_that():
+    """The first gpt-4o costs twice as much, and is in everything else the model of the catalogue."""
+    counted = tokens.chat_prompt_tokens(ask())
+    assert most_usd(ask(), {}, "gpt-4o-2024-05-13") == pytest.approx((counted * 5 + 16384 * 15) / 1e6)
 
 
 @given(st.text(max_size=200), st.integers(1, 4000), st.integers(1, 4))

@@ -397,3 +397,11 @@ def test_without_the_control_plane_a_name_is_no_price(caplog):
     meter.record("gpt-4o", answer, 1.0)
     assert math.isnan(meter.cost_usd)
     assert "No price for model ''" in caplog.text
+
+
+def test_writing_to_the_services_cache_has_a_price_of_its_own():
+    """Where a model has one: gpt-5.6-luna takes 0.25 a million for it, 0.20 for other input, 0.02 for cached."""
+    answer = completion(model="gpt-5.6-luna", prompt_tokens=1000, cached_tokens=200, completion_tokens=0)
+    answer.usage.prompt_tokens_details.cache_write_tokens = 300
+    assert usage(answer).cache_write_tokens == 300
+    assert cost_usd(answer) == pytest.approx((500 * 0.2 + 200 * 0.02 + 300 * 0.25) / 1e6)

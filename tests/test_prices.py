@@ -113,19 +113,24 @@ def test_long_prompts_have_a_tier_of_their_own():
 
 
 def test_every_listed_price_is_the_one_genai_prices_works_out():
-    """Our reading of an entry, tiers and cached input included, gives what the package's own calculation gives."""
+    """Our reading of an entry, with tiers and both prices of the cache, gives what the package itself works out."""
     from genai_prices import Usage, calc_price
 
     checked = 0
-    for prompt, cached, completion in ((1000, 0, 500), (1000, 400, 500), (300_000, 100_000, 2000)):
+    for prompt, cached, written, completion in ((1000, 0, 0, 500), (1000, 400, 300, 500), (300_000, 10_000, 9, 2000)):
         for name in known():
             if name in MODELS or "audio" in name or "realtime" in name or "image" in name:
                 continue
             price = price_of(name)
             provider = price.source.rsplit(" ", 1)[1]
-            used = Usage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=completion)
+            used = Usage(
+                input_tokens=prompt,
+                cache_read_tokens=cached,
+                cache_write_tokens=written,
+                output_tokens=completion,
+            )
             theirs = calc_price(used, name, provider_id=provider)
-            assert price.cost_usd(prompt, completion, cached) == pytest.approx(float(theirs.total_price)), name
+            assert price.cost_usd(prompt, completion, cached, written) == pytest.approx(float(theirs.total_price)), name
             checked += 1
     assert checked > 150
 
