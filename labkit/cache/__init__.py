@@ -11,6 +11,7 @@ from labkit.cache.memory import MemoryCache
 
 if TYPE_CHECKING:
     from labkit.cache.persistent import CacheClosedError, PersistentCache
+    from labkit.cache.semantic import SemanticCache, embed_with
     from labkit.cache.store import CacheFileError
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "CacheFileError",
     "MemoryCache",
     "PersistentCache",
+    "SemanticCache",
     "SingleFlight",
     "cache_key",
+    "embed_with",
     "is_complete",
 ]
 # Imported when first used: whoever keeps answers in memory need not wait for SQLite.
@@ -28,6 +31,8 @@ _HOME = {
     "CacheClosedError": "labkit.cache.persistent",
     "CacheFileError": "labkit.cache.store",
     "PersistentCache": "labkit.cache.persistent",
+    "SemanticCache": "labkit.cache.semantic",
+    "embed_with": "labkit.cache.semantic",
 }
 
 
