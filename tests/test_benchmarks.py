@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
             "| LLMOptimizer, memory |",
             id="overhead",
         ),
+        pytest.param("routing", ("--seeds", "1", "--questions", "40"), "| cascade (8 samples", id="routing"),
     ],
 )
 def test_benchmark_runs(script: str, options: tuple[str, ...], told: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from labkit import bank, comparison
 from labkit.catalog import model
-from labkit.comparison import Answered, Contender, summary
+from labkit.comparison import Answered, Contender, most_frequent, observations, observe, summary
+from labkit.errors import InvalidRequestError
 from labkit.metering import Usage
 
 BIG = Contender("big", "gpt-4-turbo", model("gpt-4-turbo"))
@@ -72,3 +73,39 @@ def test_the_default_questions_have_every_level_and_language() -> None:
     assert [question.level for question in questions] == [1] * 8 + [2] * 8 + [3] * 8
     assert {question.language for question in questions} == set(bank.LANGUAGES)
     assert questions == comparison.default_questions()
+
+
+@pytest.mark.parametrize(
+    ("texts", "place", "share"),
+    [
+        pytest.param(["42"], 0, 1.0, id="one"),
+        pytest.param(["a", "42", "42.", " 42 "], 1, 0.75, id="majority"),
+        pytest.param(["Paris", "PARIS!", "paris"], 0, 1.0, id="case and signs"),
+        pytest.param(["3.5", "35", "-35"], 0, 1 / 3, id="numbers differ"),
+        pytest.param(["a", "b"], 0, 0.5, id="tie"),
+        pytest.param(["", ""], 0, 1.0, id="nothing said"),
+    ],
+)
+def test_the_most_frequent_answer_is_found_by_its_words(texts, place, share):
+    """Upper case and full stops do not tell answers apart, signs and points of numbers do."""
+    assert most_frequent(texts) == (place, share)
+
+
+def test_observations_have_a_row_for_each_answer():
+    """The question beside what was said, whether it was right, and what it cost."""
+    answers = [Answered(latency_s=1, usage=Usage(100, 10), right=True, text="42"), Answered(error="500", right=False)]
+    table = observations(["One?", "Two?"], {BIG: answers})
+    assert table["question"].tolist() == ["One?", "Two?"]
+    assert table.loc[0, ["deployment", "model", "answer", "right", "samples", "agreement"]].tolist() == [
+        *("big", "gpt-4-turbo", "42", True, 1, 1.0),
+    ]
+    assert table.loc[0, "cost_usd"] == pytest.approx((100 * 10 + 10 * 30) / 1e6)
+    assert table.loc[1, "error"] == "500"
+    assert math.isnan(table.loc[1, "latency_s"])
+
+
+@pytest.mark.parametrize("samples", [0, 129, True, 1.5])
+def test_a_number_of_samples_that_the_service_would_refuse_is_refused(samples):
+    """Before anything is sent."""
+    with pytest.raises(InvalidRequestError, match="from 1 to 128"):
+        observe(None, [BIG], ["One?"], samples=samples)
