@@ -1,7 +1,6 @@
 """``LLMOptimizer``: asks a deployment less often and with better parameters, and keeps account of what it took."""
 
 import asyncio
-import math
 import os
 import time
 from collections import Counter
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from labkit.batch import BatchResults, run_batch
 from labkit.budget import Budget, Hold
 from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
-from labkit.catalog import MODELS
+from labkit.catalog import MODELS, Model
 from labkit.catalog import model as catalogue_model
 from labkit.completion import Caller, Completed, client_source
+from labkit.deployments import account_models
 from labkit.errors import InvalidRequestError, UnknownModelError
 from labkit.estimate import most_usd
 from labkit.instruments import CacheResult
 from labkit.ledger import Ledger
-from labkit.metering import UsageMeter, answered_by, cost_usd
+from labkit.metering import UsageMeter, answered_by, user_tag
 from labkit.pacing import Pacer
 from labkit.performance import Performance
 from labkit.plugins import (
@@ -99,6 +99,8 @@ class LLMOptimizer:
         self._check_plugins()
         self._make_key = getattr(self.response_cache, "key", cache_key)
         self._model = catalogue_model(model) if model else MODELS.get(deployment_name)
+        self._model_is_sure = model is not None
+        self._is_of_connection = client is None
         self._telemetry = telemetry or process_telemetry()
         self._caller = Caller(client_source(client), self._telemetry, sleep, clock)
         self._flights: SingleFlight[ChatCompletion] = SingleFlight()
@@ -121,7 +123,7 @@ class LLMOptimizer:
             self.performance.failed(error)
             await self._caller.explain(error)
             raise
-        self._note(answer, how)
+        self._note(answer, how, kwargs)
         return answer
 
     async def batch_process(
@@ -210,12 +212,12 @@ class LLMOptimizer:
             if hold is not None:
                 hold.fail(error)
             raise
-        cost = self._cost_usd(done.answer)
+        cost = self._usage.cost_of(self.deployment_name, done.answer)
         if hold is not None:
             hold.settle(cost)
         self._telemetry.count_cost(self.deployment_name, done.answer.model, cost)
         self.performance.answered(done)
-        self._record(done.answer, done.latency_s, cached=False)
+        self._record(done.answer, done.latency_s, tuned.params, cached=False)
         return done
 
     async def _complete(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
@@ -230,36 +232,44 @@ class LLMOptimizer:
             pacer=self.pacer,
             deadline_s=self.deadline_s,
         )
-        self._model = answered_by(done.answer) or self._model
+        answering = answered_by(done.answer)
+        self._model, self._model_is_sure = answering or self._model, self._model_is_sure or answering is not None
         return done
 
     async def _hold(self, messages: list[dict[str, Any]], params: Mapping[str, Any]) -> Hold | None:
         if self.budget is None:
             return None
-        if self._model is None:
+        model = await self._priced_as()
+        if model is None:
             raise UnknownModelError(
                 f"A budget needs the price before the call, and {self.deployment_name!r} does not say which model it "
                 f"is. Write LLMOptimizer({self.deployment_name!r}, model=…, budget=…); the catalogue knows: "
                 f"{', '.join(MODELS)}."
             )
-        return self.budget.reserve(most_usd(messages, params, self._model))
+        return self.budget.reserve(most_usd(messages, params, model))
 
-    def _cost_usd(self, answer: "ChatCompletion") -> float:
-        try:
-            return cost_usd(answer, answered_by(answer) or self._model)
-        except UnknownModelError:
-            return math.nan
+    async def _priced_as(self) -> Model | None:
+        """The model that is paid for. A name may hide it: the control plane is asked where no answer has told yet."""
+        if not self._model_is_sure and self._is_of_connection:
+            listed = await asyncio.to_thread(account_models)
+            self._model = listed.get(self.deployment_name) or self._model
+            self._model_is_sure = True
+        return self._model
 
-    def _note(self, answer: "ChatCompletion", how: CacheResult) -> None:
+    def _note(self, answer: "ChatCompletion", how: CacheResult, params: Mapping[str, Any]) -> None:
         self.performance.cache[how] += 1
         self._telemetry.count_cache(self.deployment_name, how)
         if how in _HITS:
             self.performance_metrics["cache_hits"] += 1
-            self._record(answer, 0.0, cached=True)
+            self._record(answer, 0.0, params, cached=True)
 
-    def _record(self, answer: "ChatCompletion", latency_s: float, *, cached: bool) -> None:
-        self._usage.record(self.deployment_name, answer, latency_s, cached=cached)
-        if self.meter is not self._usage:
+    def _record(self, answer: "ChatCompletion", latency_s: float, params: Mapping[str, Any], *, cached: bool) -> None:
+        # A meter of one's own need not know about users.
+        user = user_tag(params)
+        self._usage.record(self.deployment_name, answer, latency_s, cached=cached, user=user)
+        if isinstance(self.meter, UsageMeter) and self.meter is not self._usage:
+            self.meter.record(self.deployment_name, answer, latency_s, cached=cached, user=user)
+        elif self.meter is not self._usage:
             self.meter.record(self.deployment_name, answer, latency_s, cached=cached)
 
     def _may_keep(self, params: Mapping[str, Any]) -> bool:

@@ -110,3 +110,12 @@ async def test_one_budget_may_be_shared_by_deployments():
     mini = service(answered(model="gpt-4o-mini-2024-07-18"))
     await optimizer(mini, "gpt-4o-mini", budget=budget).optimized_completion(ask(), **COLD)
     assert budget.spent_usd == pytest.approx(COST_USD + (20 * 0.15 + 5 * 0.6) / 1e6)
+
+
+async def test_the_users_tag_of_a_request_is_metered():
+    """Hits and calls, each under its user."""
+    subject = optimizer(service())
+    for user in ("ada", "ada", "eve"):
+        await subject.optimized_completion(ask(), user=user, **COLD)
+    table = subject.meter.frame(by=("user",))
+    assert (table.loc["ada", "calls"], table.loc["ada", "cache_hits"], table.loc["eve", "cache_hits"]) == (1, 1, 1)
