@@ -12,6 +12,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from labkit import AzureOpenAIManager, LLMOptimizer, ProductionLLMService, connect, lab
+from labkit.budget import Budget, BudgetExceededError
 from labkit.connection import disconnect
 from labkit.errors import LabkitError
 from labkit.localazure import LocalAzure
@@ -275,3 +276,13 @@ async def test_a_stream_and_a_whole_answer_are_the_same():
     assert stream.answer.usage.total_tokens == answer.usage.total_tokens
     assert stream.answer.model == answer.model
     assert service.measured().mean_latency_s > 0.1
+
+
+async def test_a_budget_holds_the_price_of_what_is_deployed_whatever_its_name():
+    """A deployment called like the cheapest model runs the dear one: the control plane tells before the first call."""
+    AzureOpenAIManager().deploy_language_model("gpt-4-turbo", "gpt-4.1-nano", capacity=10)
+    optimizer = LLMOptimizer("gpt-4.1-nano", budget=Budget(0.001))
+    with pytest.raises(BudgetExceededError) as refused:
+        await optimizer.optimized_completion(ask(), **COLD)
+    assert refused.value.asked_usd == pytest.approx(60 * 30 / 1e6, rel=0.2)
+    assert seen() == []
