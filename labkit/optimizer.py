@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
 
+    from labkit.cache import SemanticCache
+
 # Below this temperature the session takes an answer for deterministic, and keeps it.
 DETERMINISTIC_BELOW = 0.3
 _HITS = frozenset({"hit", "shared"})
@@ -69,6 +71,7 @@ class LLMOptimizer:
         deployment_name: str,
         *,
         cache: Cache | None = None,
+        semantic: "SemanticCache | None" = None,
         retry: Retry | None = None,
         meter: Meter | None = None,
         tuning: Sequence[Rule] | None = None,
@@ -84,6 +87,7 @@ class LLMOptimizer:
     ) -> None:
         self.deployment_name = deployment_name
         self.response_cache: Cache = MemoryCache() if cache is None else cache
+        self.semantic = semantic
         # With a pacer a refusal costs the others nothing, so patience is cheap.
         self.retry: Retry = RetryPolicy(max_refusals=MOST_ATTEMPTS) if retry is None else retry
         self._usage = UsageMeter({deployment_name: model} if model else None)
@@ -103,7 +107,7 @@ class LLMOptimizer:
         self._is_of_connection = client is None
         self._telemetry = telemetry or process_telemetry()
         self._caller = Caller(client_source(client), self._telemetry, sleep, clock)
-        self._flights: SingleFlight[ChatCompletion] = SingleFlight()
+        self._flights: SingleFlight[tuple[ChatCompletion, bool]] = SingleFlight()
 
     async def optimized_completion(self, messages: Sequence[Any], **kwargs: Any) -> "ChatCompletion":
         """The answer to ``messages``: a kept one, that of an equal request under way, or a new one.
@@ -186,9 +190,11 @@ class LLMOptimizer:
         kept, how = self._look_up(key)
         if kept is not None:
             return kept, how
-        answer, joined = await self._flights.run(key, lambda: self._call_and_keep(key, messages, tuned))
+        (answer, was_found), joined = await self._flights.run(key, lambda: self._find_or_call(key, messages, tuned))
         # Each caller gets an answer of its own: what one does to it is not seen by the others.
-        return (answer.model_copy(deep=True), "shared") if joined else (answer, how)
+        if joined:
+            return answer.model_copy(deep=True), "shared"
+        return answer, "hit" if was_found else how
 
     def _look_up(self, key: str) -> tuple["ChatCompletion | None", CacheResult]:
         counts = getattr(self.response_cache, "counts", None)  # a cache of one's own may have none
@@ -198,11 +204,20 @@ class LLMOptimizer:
             return kept, "hit"
         return None, "stale" if getattr(counts, "stale", 0) > stale_before else "miss"
 
-    async def _call_and_keep(self, key: str, messages: list[dict[str, Any]], tuned: Tuned) -> "ChatCompletion":
+    async def _find_or_call(
+        self, key: str, messages: list[dict[str, Any]], tuned: Tuned
+    ) -> tuple["ChatCompletion", bool]:
+        """The answer to the same question in other words, True; else a new one, which is kept, and False."""
+        if self.semantic is not None:
+            found = await self.semantic.find(self.deployment_name, messages, tuned.params)
+            if found is not None:
+                return found, True
         done = await self._call(messages, tuned)
         if is_complete(done.answer) and self._may_keep(done.params):
             self.response_cache.put(key, done.answer)
-        return done.answer
+            if self.semantic is not None:
+                await self.semantic.keep(self.deployment_name, messages, tuned.params, done.answer)
+        return done.answer, False
 
     async def _call(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
         hold = await self._hold(messages, tuned.params)

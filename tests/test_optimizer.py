@@ -3,7 +3,7 @@ import asyncio
 import openai
 import pytest
 
-from labkit.cache import MemoryCache
+from labkit.cache import MemoryCache, SemanticCache
 from labkit.errors import InvalidRequestError
 from labkit.performance import recommendations
 from labkit.retry import RetryPolicy, WaitTooLongError
@@ -319,3 +319,22 @@ async def test_the_sessions_attributes_are_there():
     assert len(subject.response_cache) == 1
     assert {"total_requests", "cache_hits", "average_latency", "total_tokens"} <= subject.performance_metrics.keys()
     assert subject.token_usage_tracker["model"] == "gpt-4o"
+
+
+VECTORS = {"What is the capital of Poland?": [1, 0], "Which city is the capital of Poland?": [0.96, 0.28]}
+
+
+async def test_the_same_question_in_other_words_costs_no_call():
+    """The semantic cache is asked after the exact one, and its hit is counted as a hit."""
+    fake = service()
+
+    async def embed(texts):
+        return [VECTORS[text] for text in texts]
+
+    asked = optimizer(fake, semantic=SemanticCache(embed, threshold=0.9))
+    for text in VECTORS:
+        answer = await asked.optimized_completion(ask(text), **COLD)
+        assert answer.choices[0].message.content == "Warsaw."
+    await asked.optimized_completion(ask("What is the capital of Poland?"), temperature=1)  # not kept, so not looked up
+    assert len(fake.sent) == 2
+    assert asked.performance_metrics["cache_hits"] == 1
