@@ -99,14 +99,16 @@ async def one_by_one(
 
 
 def labkit(job: Job, results: Results, **options: Any) -> Run:
-    """``LLMOptimizer.batch_process``."""
+    """``LLMOptimizer.batch_process``, with a pacer that is told what the job tells."""
     from labkit import LLMOptimizer
+    from labkit.pacing import Pacer
 
-    optimizer = LLMOptimizer(DEPLOYMENT, client=azure_client(job, 0))
+    pacer = Pacer(rpm=job.rpm, tpm=job.tpm)
+    optimizer = LLMOptimizer(DEPLOYMENT, client=azure_client(job, 0), pacer=pacer)
 
     async def run() -> None:
         requests = [{"messages": call.messages, "parameters": call.params} for call in job.calls]
-        answers = await optimizer.batch_process(requests, **options)
+        answers = await optimizer.batch_process(requests, progress=False, **options)
         for call, answer in zip(job.calls, answers, strict=True):
             results[call.number] = answer if isinstance(answer, Exception) else text(answer)
 

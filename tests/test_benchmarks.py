@@ -30,6 +30,9 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
             "| LLMOptimizer, memory |",
             id="overhead",
         ),
+        pytest.param(
+            "faults", ("--calls", "60", "--alike", "30"), "30 identical calls at the same time cost one", id="faults"
+        ),
         pytest.param("routing", ("--seeds", "1", "--questions", "40"), "| cascade (8 samples", id="routing"),
     ],
 )
