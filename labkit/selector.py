@@ -1,30 +1,10 @@
 """Which model fits a use case, and what it would cost in a month: the session's scoring over today's catalogue."""
 
-import warnings
-from collections.abc import Collection, Iterator, Mapping
-from numbers import Real
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
 from labkit.catalog import MODELS, Model
-from labkit.errors import InvalidRequestError
-
-_REQUIREMENTS = (
-    *("task_complexity", "response_time", "cost_sensitivity", "context_length", "features"),
-    *("required_features", "modality", "max_monthly_cost_usd", "monthly_usage", "available_only"),
-)
-_USAGE = ("input_tokens", "output_tokens")
-# What a use case calls its input -> the catalogue's feature.
-_MODALITIES = {"text": "chat", "image": "vision", "embedding": "embeddings"}
-
-
-class Capabilities(TypedDict):
-    """What the session's table says of a model; ``max_tokens`` is the context window (prompt and answer together)."""
-
-    max_tokens: int
-    strengths: list[str]
-    best_for: list[str]
-    cost_tier: str
-    latency: str
+from labkit.requirements import Capabilities, Offered, check, check_usage, demands, tokens
 
 
 class Recommendation(TypedDict):
@@ -34,6 +14,13 @@ class Recommendation(TypedDict):
     score: int
     reasons: list[str]
     capabilities: Capabilities
+
+
+class Exclusion(TypedDict):
+    """A model that does not meet the demands, and each demand it fails."""
+
+    model: str
+    reasons: list[str]
 
 
 class CostBreakdown(TypedDict):
@@ -63,9 +50,13 @@ class CostError(TypedDict):
 
 
 class ModelSelector:
-    """Recommends models of the catalogue for a use case and estimates their monthly cost."""
+    """Recommends models of the catalogue for a use case and estimates their monthly cost.
 
-    def __init__(self) -> None:
+    ``offered`` says what a region offers: by default the control plane of the current connection does.
+    """
+
+    def __init__(self, *, offered: Callable[[str | None], Offered] | None = None) -> None:
+        self._offered = offered
         self.model_capabilities: dict[str, Capabilities] = {
             name: _capabilities(model) for name, model in MODELS.items()
         }
@@ -79,26 +70,41 @@ class ModelSelector:
 
         Demands exclude a model: a window smaller than ``context_length``, ``required_features`` (features or
         strengths), ``modality`` (text, image or embedding), ``max_monthly_cost_usd`` for ``monthly_usage``,
-        ``available_only=True`` (neither legacy nor retired on Azure). When no wish scores anything, all the models that
-        meet the demands come back, with score 0.
+        ``available_only=True`` (neither legacy nor retired on Azure), ``supported_until`` (a date, or its text as
+        2027-03-31), ``region`` ("swedencentral") and ``sku`` ("Standard") in which it is offered; a ``sku`` alone
+        means the account's region. When no wish scores anything, all the models that meet the demands come back,
+        with score 0. ``exclusions`` says which models do not, and why.
 
         ``InvalidRequestError`` when a value cannot be right; a requirement of another name is ignored with a warning.
         """
         requirements = dict(use_case_requirements)
-        _validate(requirements, self.model_capabilities)
+        check(requirements, self.model_capabilities)
+        offered = self._offered_for(requirements)
         fitting: list[Recommendation] = []
         for name, capabilities in self.model_capabilities.items():
-            demands = list(_demands(name, capabilities, requirements))
-            if not all(met for met, _ in demands):
+            met = list(demands(name, capabilities, requirements, offered))
+            if not all(demand.met for demand in met):
                 continue
             wishes = list(_wishes(capabilities, requirements))
-            reasons = [reason for _, reason in (*wishes, *demands) if reason]
+            reasons = [*(reason for _, reason in wishes), *(demand.reason for demand in met if demand.reason)]
             score = sum(points for points, _ in wishes)
             fitting.append({"model": name, "score": score, "reasons": reasons, "capabilities": capabilities})
         # The sort is stable: equals keep the catalogue's order, as in the session.
         fitting.sort(key=lambda recommendation: recommendation["score"], reverse=True)
         scored = [recommendation for recommendation in fitting if recommendation["score"] > 0]
         return scored or [recommendation for recommendation in fitting if recommendation["reasons"]]
+
+    def exclusions(self, use_case_requirements: Mapping[str, Any]) -> list[Exclusion]:
+        """The models that ``recommend_model`` leaves out because of a demand, each with every demand it fails."""
+        requirements = dict(use_case_requirements)
+        check(requirements, self.model_capabilities)
+        offered = self._offered_for(requirements)
+        found: list[Exclusion] = []
+        for name, capabilities in self.model_capabilities.items():
+            reasons = [each.failure for each in demands(name, capabilities, requirements, offered) if not each.met]
+            if reasons:
+                found.append({"model": name, "reasons": reasons})
+        return found
 
     def calculate_cost_estimate(self, model_name: str, monthly_usage: Mapping[str, int]) -> CostEstimate | CostError:
         """The cost of ``input_tokens`` and ``output_tokens`` a month in US dollars, at the catalogue's list prices.
@@ -109,8 +115,8 @@ class ModelSelector:
         model = MODELS.get(model_name)
         if model is None:
             return {"error": f"Model pricing not available for {model_name!r}. Known: {', '.join(MODELS)}."}
-        _validate_usage(monthly_usage)
-        input_tokens, output_tokens = _tokens(monthly_usage)
+        check_usage(monthly_usage)
+        input_tokens, output_tokens = tokens(monthly_usage)
         input_cost, output_cost = model.price.cost_usd(input_tokens, 0), model.price.cost_usd(0, output_tokens)
         return {
             "model": model_name,
@@ -125,6 +131,17 @@ class ModelSelector:
             "price_source": model.price.source,
             "price_read": model.price.read.isoformat(),
         }
+
+    def _offered_for(self, requirements: Mapping[str, Any]) -> Offered:
+        """What the demanded region offers; the control plane is asked only when region or SKU is a demand."""
+        region, sku = requirements.get("region"), requirements.get("sku")
+        if region is None and sku is None:
+            return {}
+        if self._offered is not None:
+            return self._offered(region)
+        from labkit.availability import offered_skus
+
+        return offered_skus(region)
 
 
 def _capabilities(model: Model) -> Capabilities:
@@ -151,80 +168,3 @@ def _wishes(capabilities: Capabilities, requirements: Mapping[str, Any]) -> Iter
     for feature in requirements.get("features") or ():
         if feature in strengths:
             yield 2, f"supports {feature}"
-
-
-def _demands(name: str, capabilities: Capabilities, requirements: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """Each demand: whether the model meets it, and the reason to give when it does (a wish's own needs none)."""
-    model = MODELS.get(name)  # None for a model that the reader added to ``model_capabilities``
-    features = model.features if model else ()
-    if context := requirements.get("context_length"):
-        yield context <= capabilities["max_tokens"], ""
-    for feature in requirements.get("required_features") or ():
-        yield feature in features or feature in capabilities["strengths"], f"has {feature}"
-    if modality := requirements.get("modality"):
-        yield _MODALITIES[modality] in features, f"made for {modality}"
-    if (limit_usd := requirements.get("max_monthly_cost_usd")) is not None:
-        cost_usd = model.price.cost_usd(*_tokens(requirements["monthly_usage"])) if model else float("inf")
-        yield cost_usd <= limit_usd, f"costs {cost_usd:,.2f} USD a month, at most {limit_usd:,.2f} wanted"
-    if requirements.get("available_only"):
-        yield model is not None and model.life.status == "available", "available on Azure today"
-
-
-def _validate(requirements: Mapping[str, Any], models: Mapping[str, Capabilities]) -> None:
-    _warn_of_unknown("requirement", requirements, _REQUIREMENTS)
-    context = requirements.get("context_length")
-    if context is not None and not _is_count(context):
-        raise InvalidRequestError(f"context_length is a number of tokens, not {context!r}: write 16000, for example.")
-    modality = requirements.get("modality")
-    if modality is not None and modality not in _MODALITIES:
-        raise InvalidRequestError(f"modality is one of {', '.join(_MODALITIES)}, not {modality!r}.")
-    _validate_features(requirements, models)
-    _validate_budget(requirements)
-
-
-def _validate_features(requirements: Mapping[str, Any], models: Mapping[str, Capabilities]) -> None:
-    for key in ("features", "required_features"):
-        if isinstance(requirements.get(key), str):
-            raise InvalidRequestError(f"{key} is a list of names, not one text: write [{requirements[key]!r}].")
-    offered = {feature for model in MODELS.values() for feature in model.features}
-    offered.update(strength for capabilities in models.values() for strength in capabilities["strengths"])
-    for feature in requirements.get("required_features") or ():
-        if feature not in offered:
-            raise InvalidRequestError(f"No model has {feature!r}. Ask for one of: {', '.join(sorted(offered))}.")
-
-
-def _validate_budget(requirements: Mapping[str, Any]) -> None:
-    limit_usd, usage = requirements.get("max_monthly_cost_usd"), requirements.get("monthly_usage")
-    if limit_usd is not None and not _is_count(limit_usd):
-        raise InvalidRequestError(f"max_monthly_cost_usd is a sum in US dollars, not {limit_usd!r}.")
-    if limit_usd is not None and usage is None:
-        raise InvalidRequestError(
-            "max_monthly_cost_usd needs monthly_usage to compare with: "
-            'add "monthly_usage": {"input_tokens": …, "output_tokens": …}.'
-        )
-    if usage is not None:
-        _validate_usage(usage)
-
-
-def _validate_usage(monthly_usage: Mapping[str, int]) -> None:
-    _warn_of_unknown("usage", monthly_usage, _USAGE)
-    for key in _USAGE:
-        tokens = monthly_usage.get(key, 0)
-        if not _is_count(tokens):
-            raise InvalidRequestError(f"{key} is a number of tokens, 0 or more, not {tokens!r}.")
-
-
-def _tokens(monthly_usage: Mapping[str, int]) -> tuple[int, int]:
-    """The input and output tokens of a month; one that is not given counts as 0, as in the session."""
-    return monthly_usage.get("input_tokens", 0), monthly_usage.get("output_tokens", 0)
-
-
-def _is_count(value: object) -> bool:
-    # Floats (3e6) and numpy's numbers (a column's sum) are welcome; True is an int to Python, but no number of tokens.
-    return isinstance(value, Real) and not isinstance(value, bool) and float(value) >= 0
-
-
-def _warn_of_unknown(what: str, given: Collection[str], known: Collection[str]) -> None:
-    for key in given:
-        if key not in known:
-            warnings.warn(f"Unknown {what} {key!r} is ignored. Known: {', '.join(known)}.", stacklevel=4)

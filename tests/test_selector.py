@@ -1,12 +1,15 @@
 """The session's scoring over today's catalogue, demands that exclude, and monthly costs."""
 
+from datetime import date
 from itertools import product
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from labkit.catalog import MODELS
-from labkit.errors import InvalidRequestError
+from labkit.errors import InvalidRequestError, NoConnectionError
+from labkit.localazure import LocalAzure
 from labkit.selector import ModelSelector
 
 # The session's table, as its listing has it: window, strengths, cost tier, latency.
@@ -189,6 +192,9 @@ def test_a_model_the_reader_adds_takes_part() -> None:
         pytest.param({"features": "search"}, r"write \['search'\]", id="features-as-text"),
         pytest.param({"required_features": ["telepathy"]}, "json_schema", id="unknown-feature"),
         pytest.param({"modality": "smell"}, "text, image, embedding", id="unknown-modality"),
+        pytest.param({"region": 5}, "name such as 'swedencentral'", id="region-not-a-name"),
+        pytest.param({"sku": " "}, "name such as 'Standard'", id="sku-empty"),
+        pytest.param({"supported_until": "soon"}, "date such as '2027-03-31', not 'soon'", id="no-date"),
         pytest.param({"max_monthly_cost_usd": 5}, "monthly_usage", id="budget-without-usage"),
         pytest.param({"max_monthly_cost_usd": "5", "monthly_usage": {}}, "US dollars", id="budget-as-text"),
         pytest.param(
@@ -251,3 +257,102 @@ def test_unknown_usage_is_ignored_aloud() -> None:
     """Tokens under another name would otherwise cost nothing."""
     with pytest.warns(UserWarning, match="'prompt_tokens' is ignored. Known: input_tokens"):
         ModelSelector().calculate_cost_estimate("gpt-4-turbo", {"prompt_tokens": 5})
+
+
+def why_not(requirements: dict[str, Any], **options: Any) -> dict[str, list[str]]:
+    """What excludes each model."""
+    return {row["model"]: row["reasons"] for row in ModelSelector(**options).exclusions(requirements)}
+
+
+@pytest.mark.parametrize(
+    ("demand", "model", "reason"),
+    [
+        pytest.param(
+            {"context_length": 16_386},
+            "gpt-35-turbo",
+            "its window of 16,385 tokens is smaller than 16,386",
+            id="window",
+        ),
+        pytest.param({"required_features": ["vision"]}, "gpt-35-turbo", "lacks vision", id="feature"),
+        pytest.param({"modality": "embedding"}, "gpt-4o", "not made for embedding", id="modality"),
+        pytest.param(
+            {"max_monthly_cost_usd": 5, "monthly_usage": {"input_tokens": 1_000_000}},
+            "gpt-4-turbo",
+            "costs 10.00 USD a month, at most 5.00 wanted",
+            id="budget",
+        ),
+        pytest.param(
+            {"available_only": True}, "gpt-35-turbo", "retired on Azure; its successor is gpt-4.1-mini", id="life"
+        ),
+        pytest.param(
+            {"supported_until": "2028-01-01"},
+            "gpt-4o",
+            "available on Azure, retires on 2027-04-14; its successor is gpt-5",
+            id="until",
+        ),
+    ],
+)
+def test_an_excluded_model_says_why(demand: dict[str, Any], model: str, reason: str) -> None:
+    """The number that was found beside the one that was wanted."""
+    assert why_not(demand)[model] == [reason]
+
+
+def test_every_failed_demand_is_named() -> None:
+    """A model that fails two demands has two reasons, so that one is not lifted in vain."""
+    reasons = why_not({"modality": "image", "available_only": True})["gpt-35-turbo"]
+    assert len(reasons) == 2
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"context_length": 100_000, "modality": "text", "available_only": True}, id="three"),
+        pytest.param({"supported_until": date(2027, 3, 1), "task_complexity": "high"}, id="date"),
+    ],
+)
+def test_a_model_is_either_excluded_or_meets_every_demand(requirements: dict[str, Any]) -> None:
+    """No model is in both lists, and with a wish that all get, none is in neither."""
+    excluded = set(why_not(requirements))
+    recommended = set(names({**requirements, "context_length": requirements.get("context_length", 1)}))
+    assert excluded | recommended == set(MODELS)
+    assert not excluded & recommended
+
+
+OFFERED = {"gpt-4o": ("Standard", "GlobalStandard"), "gpt-4.1": ("GlobalStandard",)}
+
+
+def test_region_and_sku_are_demands() -> None:
+    """What the region does not offer is excluded, and what it offers otherwise says how."""
+    asked: list[str | None] = []
+
+    def offered(region: str | None) -> dict[str, tuple[str, ...]]:
+        asked.append(region)
+        return OFFERED
+
+    selector = ModelSelector(offered=offered)
+    found = selector.recommend_model({"region": "westeurope", "sku": "Standard"})
+    assert [(row["model"], row["reasons"]) for row in found] == [("gpt-4o", ["offered in westeurope as Standard"])]
+    reasons = why_not({"region": "westeurope", "sku": "Standard"}, offered=offered)
+    assert reasons["gpt-4.1"] == ["offered in westeurope as GlobalStandard, not as Standard"]
+    assert reasons["gpt-5"] == ["not offered in westeurope"]
+    assert why_not({"sku": "GlobalStandard"}, offered=offered)["gpt-5"] == ["not offered in the account's region"]
+    assert asked == ["westeurope", "westeurope", None]
+
+
+def test_the_control_plane_is_asked_only_when_it_matters() -> None:
+    """Without a region or SKU among the demands no connection is needed."""
+    assert names({"task_complexity": "high"})
+    with pytest.raises(NoConnectionError, match="connect"):
+        names({"region": "swedencentral"})
+
+
+def test_the_region_answers_for_itself(local: LocalAzure) -> None:
+    """Over the real SDK: all the local Azure's models, in its SKUs; an unknown region's error lists the known ones."""
+    assert set(names({"sku": "GlobalStandard"})) == set(MODELS)
+    reasons = why_not({"region": "swedencentral", "sku": "ProvisionedManaged"})
+    assert reasons["gpt-4o"] == [
+        "offered in swedencentral as Standard, GlobalStandard, DataZoneStandard, not as ProvisionedManaged"
+    ]
+    with pytest.raises(HttpResponseError, match="polandcentral"):
+        names({"region": "mars"})
