@@ -42,6 +42,7 @@ bench: $(VENV)/test.done .bench/peers.done  ## measure every claim about speed (
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python benchmarks/resume.py
 
 # What the benchmarks measure beside labkit; part of bench.
 bench-peers: .bench/peers.done
