@@ -39,7 +39,8 @@ class Calibration:
         """
         if missing := [column for column in _COLUMNS if column not in observations.columns]:
             raise InvalidRequestError(
-                f"The observations lack {', '.join(missing)}; one row an answer, as comparison.observe gives them."
+                f"The observations lack {', '.join(missing)}; they are one row an answer, "
+                "as AzureOpenAIManager().observe(names) gives them."
             )
         known = list(dict.fromkeys(observations["deployment"]))
         if not deployments or (unknown := [name for name in deployments if name not in known]):

@@ -65,7 +65,7 @@ class Cascade:
     ) -> "Cascade":
         """The cascade learnt from ``observations``: ``cheap`` measured with several samples a call, ``dear`` with one.
 
-        ``pd.concat([comparison.observe(…, samples=5), comparison.observe(…)])`` is such a table.
+        ``pd.concat([manager.observe([cheap], samples=8), manager.observe([dear])])`` is such a table.
         """
         check_loss(max_loss)
         samples = _samples(observations, cheap)
@@ -165,7 +165,7 @@ def _samples(observations: "pd.DataFrame", cheap: str) -> int:
             return int(found[0])
     raise InvalidRequestError(
         f"A cascade needs {cheap} measured with several samples a call, the same number each time: "
-        "comparison.observe(…, samples=5)."
+        "AzureOpenAIManager().observe([…], samples=8)."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from labkit import clients, comparison
+from labkit import bank, clients, comparison
 from labkit.bank import Question
 from labkit.connection import Connection, current
 from labkit.deployments import (
@@ -173,12 +173,28 @@ class AzureOpenAIManager:
 
         ``UnknownDeploymentError`` before any call when one of the names does not exist.
         """
-        names = [deployment_names] if isinstance(deployment_names, str) else list(dict.fromkeys(deployment_names))
-        deployed = self._deployed()
-        contenders = [comparison.Contender.of(self._known(name, deployed)) for name in names]
+        contenders = self._contenders(deployment_names)
         asked = comparison.default_questions() if questions is None else questions
         openai = clients.openai(self.connection)
         return comparison.compare(openai, contenders, asked, system=system, repeats=repeats)
+
+    def observe(
+        self,
+        deployment_names: Sequence[str],
+        questions: Sequence[Question | str] = bank.QUESTIONS,
+        *,
+        system: str = comparison.SYSTEM,
+        samples: int = 1,
+    ) -> "pd.DataFrame":
+        """Asks like ``compare``, and gives each answer a row: what ``Router.fit`` and ``Cascade.fit`` learn from.
+
+        The whole bank by default, as a router needs many questions. With ``samples`` every call asks for that many
+        answers at once; ``agreement`` says how many of them say the same (see ``comparison.observe`` for the columns).
+        """
+        contenders = self._contenders(deployment_names)
+        return comparison.observe(
+            clients.openai(self.connection), contenders, questions, system=system, samples=samples
+        )
 
     @property
     def _client(self) -> "CognitiveServicesManagementClient":
@@ -188,6 +204,11 @@ class AzureOpenAIManager:
         with _next_step():
             listed = list(self._client.deployments.list(self.resource_group, self.account))
         return {deployed.name: deployed for deployed in map(Deployed.of, listed)}
+
+    def _contenders(self, deployment_names: Sequence[str]) -> list[comparison.Contender]:
+        names = [deployment_names] if isinstance(deployment_names, str) else list(dict.fromkeys(deployment_names))
+        deployed = self._deployed()
+        return [comparison.Contender.of(self._known(name, deployed)) for name in names]
 
     def _require(self, deployment_name: str) -> Deployed:
         return self._known(deployment_name, self._deployed())

@@ -79,7 +79,7 @@ class Router:
         features: Features = length_features,
         seed: int = 0,
     ) -> "Router":
-        """The router learnt from ``observations`` (``comparison.observe``) of the deployments ``candidates``.
+        """The router learnt from ``observations`` (``AzureOpenAIManager.observe``) of the deployments ``candidates``.
 
         ``max_loss`` is the floor: how much smaller than with the best deployment alone the share of right answers may
         be (0.01 is one point). ``features`` turns a text into numbers: its length by default, or an embedding.

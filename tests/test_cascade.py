@@ -4,10 +4,8 @@ import httpx2
 import pandas as pd
 import pytest
 
-from labkit import bank, clients
+from labkit import bank
 from labkit.cascade import Cascade
-from labkit.catalog import model
-from labkit.comparison import Contender, observe
 from labkit.errors import InvalidRequestError
 from labkit.evaluation import evaluate_cascade
 from labkit.manager import AzureOpenAIManager
@@ -91,9 +89,9 @@ def test_agreement_that_tells_nothing_keeps_the_floor() -> None:
 
 def test_one_sample_a_call_shows_no_agreement() -> None:
     """The message says how to measure it."""
-    with pytest.raises(InvalidRequestError, match="samples=5"):
+    with pytest.raises(InvalidRequestError, match="samples=8"):
         Cascade.fit(by_agreement().assign(samples=1), cheap=CHEAP, dear=DEAR)
-    with pytest.raises(InvalidRequestError, match="samples=5"):
+    with pytest.raises(InvalidRequestError, match="samples=8"):
         Cascade.fit(by_agreement().drop(columns="samples"), cheap=CHEAP, dear=DEAR)
 
 
@@ -109,13 +107,12 @@ def test_it_learns_from_the_local_azure(local) -> None:
     names = {CHEAP: "gpt-4.1-mini", DEAR: "gpt-4-turbo"}
     for name, of in names.items():
         manager.deploy_language_model(of, name, 200)
-    small, big = (Contender(name, of, model(of)) for name, of in names.items())
     questions = bank.sample(60)
-    several = observe(clients.openai(), [small], questions, samples=4)
+    several = manager.observe(CHEAP, questions, samples=4)
     assert set(several["samples"]) == {4}
     assert set(several["agreement"]) == {0.5, 0.75, 1.0}
     agreed = several["agreement"] == 1
     assert several.loc[agreed, "right"].mean() > several.loc[~agreed, "right"].mean() + 0.1
-    cascade = Cascade.fit(pd.concat([several, observe(clients.openai(), [big], questions)]), cheap=CHEAP, dear=DEAR)
+    cascade = Cascade.fit(pd.concat([several, manager.observe([DEAR], questions)]), cheap=CHEAP, dear=DEAR)
     assert (cascade.samples, cascade.questions) == (4, 60)
     assert cascade.expected_right(ASKED) > cascade.expected_right(ASKED, agreement=0.5)
