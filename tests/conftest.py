@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from labkit.localazure import LocalAzure
+
+# No assertion is timed, on whatever machine; and what passes once passes again.
+settings.register_profile("labkit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("labkit")
 
 # Every environment variable that labkit, or an SDK on its behalf, reads.
 OURS = (

@@ -235,4 +235,4 @@ class Everything(RuleBasedStateMachine):
 
 
 TestEverything = Everything.TestCase
-TestEverything.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestEverything.settings = settings(max_examples=40, stateful_step_count=30)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import NOT_GIVEN
 
@@ -88,7 +88,6 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(one=PLAIN, other=PLAIN)
 def test_keys_are_equal_exactly_when_requests_are(one, other):
     """For any two values of a parameter: the same JSON has the same key, anything else another."""

@@ -107,7 +107,7 @@ def test_looking_whether_an_answer_is_there_does_not_count_as_use():
     assert cache.counts == CacheCounts()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from("pg"), st.integers(0, 5), st.integers(0, 400), st.integers(0, 20)), max_size=40

@@ -123,7 +123,7 @@ _FAULTS = st.dictionaries(st.sampled_from([*(field.name for field in fields(Faul
 _EVENTS = st.fixed_dictionaries({"at_s": _JSON}, optional={"fault": _FAULTS, "clear": _JSON})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(fault=_FAULTS, events=st.lists(_EVENTS | _JSON, max_size=3) | _JSON)
 def test_nothing_breaks_the_faults_themselves(fault: Any, events: Any) -> None:
     """Whatever is sent is set or refused with a reason, and calls go on being answered."""

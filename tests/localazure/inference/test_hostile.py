@@ -68,7 +68,7 @@ ITEMS = st.lists(
 
 
 @given(fields=st.dictionaries(FIELDS, ODD, max_size=5), messages=MESSAGES | st.just(HELLO) | ODD, input=ITEMS | ODD)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_bodies_never_break_the_server(fields: dict[str, Any], messages: object, input: object) -> None:
     """Whatever JSON arrives: an answer or an error in the service's shape, never a 500."""
     ask = Asker(Caller(Azure(ManualClock())))
@@ -133,7 +133,7 @@ def test_large_and_endless_things_are_bounded(fields: dict[str, Any], status: in
 
 
 @given(body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_bytes_never_break_the_server(body: bytes) -> None:
     """Nor does what is no JSON at all."""
     ask = Asker(Caller(Azure(ManualClock())))

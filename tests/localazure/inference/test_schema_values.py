@@ -31,7 +31,7 @@ def made(schema: dict[str, Any], text: str = "", **options: Any) -> Any:
 
 
 @given(schema=ROOTS, text=st.sampled_from(["", ANY]), draw=st.binary(min_size=16, max_size=16))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_values_fit_their_schema(schema: dict[str, Any], text: str, draw: bytes) -> None:
     """As the jsonschema package, the standard's reference in Python, sees it."""
     assert problem(schema, strict=False) is None
@@ -40,7 +40,7 @@ def test_values_fit_their_schema(schema: dict[str, Any], text: str, draw: bytes)
 
 
 @given(schema=STRICT_ROOTS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_strict_values_fit_their_schema(schema: dict[str, Any]) -> None:
     """Recursive ones too."""
     assert problem(schema, strict=True) is None

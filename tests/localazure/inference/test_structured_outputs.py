@@ -79,7 +79,7 @@ def test_parse_meets_the_end_of_its_tokens(structured: AzureOpenAI) -> None:
 
 
 @given(schema=STRICT_ROOTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_strict_answers_fit(schema: dict[str, Any]) -> None:
     """Whatever schema strict mode takes, the answer fits it."""
     ask = Asker(Caller(Azure(ManualClock())))
@@ -89,7 +89,7 @@ def test_strict_answers_fit(schema: dict[str, Any]) -> None:
 
 
 @given(schema=ROOTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_other_answers_fit(schema: dict[str, Any]) -> None:
     """Without strict mode more keywords are taken, and kept to."""
     ask = Asker(Caller(Azure(ManualClock())))
