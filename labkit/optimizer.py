@@ -9,14 +9,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from labkit.batch import BatchResults, run_batch
-from labkit.budget import Budget, Hold
+from labkit.budget import Budget
 from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
-from labkit.catalog import MODELS, Model
+from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
 from labkit.completion import Caller, Completed, client_source
-from labkit.deployments import account_models
-from labkit.errors import InvalidRequestError, UnknownModelError
-from labkit.estimate import most_usd
+from labkit.errors import InvalidRequestError
 from labkit.instruments import CacheResult
 from labkit.ledger import Ledger
 from labkit.metering import UsageMeter, answered_by, user_tag
@@ -36,6 +34,7 @@ from labkit.plugins import (
 )
 from labkit.retry import MOST_ATTEMPTS, RetryPolicy
 from labkit.slo import Measured
+from labkit.spending import Spending
 from labkit.telemetry import Telemetry, process_telemetry
 from labkit.tuning import SESSION_RULES, Change, Rule, Tuned, tune
 from labkit.validation import check_request
@@ -103,8 +102,8 @@ class LLMOptimizer:
         self._check_plugins()
         self._make_key = getattr(self.response_cache, "key", cache_key)
         self._model = catalogue_model(model) if model else MODELS.get(deployment_name)
-        self._model_is_sure = model is not None
-        self._is_of_connection = client is None
+        self._spending = Spending(budget, may_ask=client is None)
+        self._spending.learn(deployment_name, catalogue_model(model) if model else None)
         self._telemetry = telemetry or process_telemetry()
         self._caller = Caller(client_source(client), self._telemetry, sleep, clock)
         self._flights: SingleFlight[tuple[ChatCompletion, bool]] = SingleFlight()
@@ -220,7 +219,7 @@ class LLMOptimizer:
         return done.answer, False
 
     async def _call(self, messages: list[dict[str, Any]], tuned: Tuned) -> Completed:
-        hold = await self._hold(messages, tuned.params)
+        hold = await self._spending.hold(self.deployment_name, messages, tuned.params)
         try:
             done = await self._complete(messages, tuned)
         except BaseException as error:
@@ -247,29 +246,9 @@ class LLMOptimizer:
             pacer=self.pacer,
             deadline_s=self.deadline_s,
         )
-        answering = answered_by(done.answer)
-        self._model, self._model_is_sure = answering or self._model, self._model_is_sure or answering is not None
+        self._model = answered_by(done.answer) or self._model
+        self._spending.learn(self.deployment_name, answered_by(done.answer))
         return done
-
-    async def _hold(self, messages: list[dict[str, Any]], params: Mapping[str, Any]) -> Hold | None:
-        if self.budget is None:
-            return None
-        model = await self._priced_as()
-        if model is None:
-            raise UnknownModelError(
-                f"A budget needs the price before the call, and {self.deployment_name!r} does not say which model it "
-                f"is. Write LLMOptimizer({self.deployment_name!r}, model=…, budget=…); the catalogue knows: "
-                f"{', '.join(MODELS)}."
-            )
-        return self.budget.reserve(most_usd(messages, params, model))
-
-    async def _priced_as(self) -> Model | None:
-        """The model that is paid for. A name may hide it: the control plane is asked where no answer has told yet."""
-        if not self._model_is_sure and self._is_of_connection:
-            listed = await asyncio.to_thread(account_models)
-            self._model = listed.get(self.deployment_name) or self._model
-            self._model_is_sure = True
-        return self._model
 
     def _note(self, answer: "ChatCompletion", how: CacheResult, params: Mapping[str, Any]) -> None:
         self.performance.cache[how] += 1

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from labkit import monitoring
 from labkit.breaker import BreakerPolicy, CircuitBreaker, CircuitOpenError
+from labkit.budget import Budget, Hold
 from labkit.catalog import MODELS, Model
 from labkit.completion import Caller, Completed, client_source
 from labkit.deadline import Deadline
@@ -24,6 +26,7 @@ from labkit.paced import Pacer
 from labkit.plugins import METER, RETRY, Meter, Retry, check_plugin
 from labkit.retry import RetryPolicy
 from labkit.slo import Measured, is_refusal
+from labkit.spending import Spending
 from labkit.streaming import AnswerStream, CompletionStream
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
@@ -47,8 +50,9 @@ class ProductionLLMService:
     never part of it. ``retry`` is any object with ``wait_s(error, attempt)``; without one, passing errors are retried
     up to ``max_retries`` times, as long as the service says. Each deployment has a circuit breaker, which opens as
     ``breaker`` says, and a pacer where ``pacers`` has one. A call ends after ``deadline_s``, waiting included, and at
-    most ``max_concurrency`` run at a time. ``meter`` is told about every answer. Without ``client`` it is the current
-    connection's. As ``async with`` block, the service is drained at its end.
+    most ``max_concurrency`` run at a time. ``meter`` is told about every answer; ``budget`` holds the most a call can
+    cost before a deployment is asked. Without ``client`` it is the current connection's. As ``async with`` block, the
+    service is drained at its end.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ProductionLLMService:
         deadline_s: float | None = None,
         max_concurrency: int | None = None,
         meter: Meter | None = None,
+        budget: Budget | None = None,
         client: "AsyncOpenAI | None" = None,
         telemetry: Telemetry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -84,6 +89,7 @@ class ProductionLLMService:
         self.retry, self.deadline_s = retry, deadline_s
         self._usage = UsageMeter()
         self.meter: Meter = self._usage if meter is None else meter
+        self._spending = Spending(budget, may_ask=client is None)
         self._caller = Caller(client_source(client), self.telemetry, sleep, clock)
         self._gate = Gate(max_concurrency)
         self._breakers = {
@@ -102,8 +108,8 @@ class ProductionLLMService:
         ``deadline_s`` is this call's own, instead of the service's. ``InvalidRequestError`` before anything is sent,
         once; ``ContentFilteredError`` when the prompt or the answer was filtered; ``EmptyAnswerError``;
         ``DeadlineExceededError``; ``CircuitOpenError`` when no deployment is asked now; ``ServiceDrainingError``;
-        otherwise the SDK's error of the last deployment tried, or ``WaitTooLongError`` when the service asks for more
-        patience than is sensible.
+        ``BudgetExceededError``; otherwise the SDK's error of the last deployment tried, or ``WaitTooLongError`` when
+        the service asks for more patience than is sensible.
         """
         request = self._request(check_request(messages, kwargs), kwargs, max_retries, deadline_s)
         deadline, ask = request.deadline, partial(self._complete, request)
@@ -131,7 +137,7 @@ class ProductionLLMService:
         async def open() -> AnswerStream:
             return await first_answer(self._deployments, ask, deadline=deadline, on_failure=self._passed_on)
 
-        return CompletionStream(self._gate, deadline, open, self._stream_ended)
+        return CompletionStream(self._gate, deadline, open, partial(self._stream_ended, request))
 
     async def health_check(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
         """Whether the service answers now: ``status`` healthy, degraded or unhealthy, and why in ``reason``.
@@ -207,30 +213,34 @@ class ProductionLLMService:
         return _Request(messages, params, max_retries, deadline)
 
     async def _complete(self, request: "_Request", deployment: str) -> Completed:
-        with _filter_named():
+        params = self._named(deployment, request)
+        with _held(await self._spending.hold(deployment, request.messages, params)) as hold, _filter_named():
             return await self._caller.complete(
                 deployment,
                 request.messages,
-                self._named(deployment, request),
+                params,
                 check=check_answer,
-                on_paid=lambda done: self._paid(deployment, request, done.answer, done.latency_s),
+                on_paid=lambda done: self._paid(deployment, request, done.answer, done.latency_s, hold),
                 pacer=self.pacers.get(deployment),
                 admit=self._breakers[deployment].admit,
                 **self._patience(request),
             )
 
     async def _begun(self, request: "_Request", deployment: str) -> AnswerStream:
-        with _filter_named():
-            return await self._caller.open(
+        params = self._named(deployment, request)
+        with _held(await self._spending.hold(deployment, request.messages, params)) as hold, _filter_named():
+            stream = await self._caller.open(
                 deployment,
                 request.messages,
-                self._named(deployment, request),
+                params,
                 check=check_answer,
-                on_paid=lambda answer, latency_s: self._paid(deployment, request, answer, latency_s),
+                on_paid=lambda answer, latency_s: self._paid(deployment, request, answer, latency_s, hold),
                 pacer=self.pacers.get(deployment),
                 admit=self._breakers[deployment].admit,
                 **self._patience(request),
             )
+        request.holds.append(hold)
+        return stream
 
     async def _probe(self, deployment: str, timeout_s: float) -> Completed | Exception:
         deadline = Deadline.after(timeout_s, self._caller.clock)
@@ -257,15 +267,28 @@ class ProductionLLMService:
         model = self._models.get(deployment) or MODELS.get(deployment)
         return tune(request.messages, request.params, model=model, rules=(reasoning_limit,)).params
 
-    async def _stream_ended(self, stream: AnswerStream | None, error: BaseException | None) -> None:
+    async def _stream_ended(
+        self, request: "_Request", stream: AnswerStream | None, error: BaseException | None
+    ) -> None:
         """A stream that its reader has left was an answer, too; a cancelled one is no request."""
+        for hold in request.holds:
+            if hold is not None:
+                hold.fail(error or GeneratorExit())  # does nothing when the answer was whole, and so paid for
         if isinstance(error, Exception):
             await self._note_failure(error)
         elif stream is not None and (error is None or isinstance(error, GeneratorExit)):
             self._note_success(stream.answer, stream.duration_s)
 
-    def _paid(self, deployment: str, request: "_Request", answer: "ChatCompletion", latency_s: float) -> None:
+    def _paid(
+        self,
+        deployment: str,
+        request: "_Request",
+        answer: "ChatCompletion",
+        latency_s: float,
+        hold: Hold | None = None,
+    ) -> None:
         self._models[deployment] = answered_by(answer) or self._models.get(deployment)
+        self._spending.learn(deployment, answered_by(answer))
         user = user_tag(request.params)
         self._usage.record(deployment, answer, latency_s, user=user)
         if isinstance(self.meter, UsageMeter):  # it may know more of the account than the answers say
@@ -275,6 +298,8 @@ class ProductionLLMService:
         else:
             cost_usd = self._usage.cost_of(deployment, answer)
             self.meter.record(deployment, answer, latency_s, cached=False)
+        if hold is not None:
+            hold.settle(math.nan if answer.usage is None else cost_usd)
         if answer.usage is not None:
             self.telemetry.count_cost(deployment, answer.model, cost_usd)
 
@@ -300,6 +325,18 @@ class _Request:
     params: dict[str, Any]
     max_retries: int
     deadline: Deadline | None
+    holds: list[Hold | None] = field(default_factory=list)
+
+
+@contextmanager
+def _held(hold: Hold | None) -> Iterator[Hold | None]:
+    """``hold``, which ends with the error that leaves the block. Without one it is ended by the answer."""
+    try:
+        yield hold
+    except BaseException as error:
+        if hold is not None:
+            hold.fail(error)
+        raise
 
 
 @contextmanager

@@ -97,7 +97,7 @@ async def test_a_cancelled_call_leaves_no_hold():
 async def test_a_budget_needs_to_know_the_model_beforehand():
     """A deployment's name that says nothing is an error that says what to write, not a guess."""
     fake = service()
-    with pytest.raises(UnknownModelError, match="model=…, budget=…"):
+    with pytest.raises(UnknownModelError, match="Say it with model=…"):
         await optimizer(fake, "chat", budget=Budget(1.0)).optimized_completion(ask(), **COLD)
     await optimizer(fake, "chat", budget=Budget(1.0), model="gpt-4o").optimized_completion(ask(), **COLD)
     assert len(fake.sent) == 1
