@@ -21,8 +21,8 @@ from serving import deployed
 from labkit import bank
 from labkit.catalog import model
 from labkit.comparison import Contender, observe
-from labkit.evaluation import evaluate, evaluate_cascade
 from labkit.localazure import LocalAzure
+from labkit.routing.evaluation import evaluate, evaluate_cascade
 
 SAMPLES = 8
 # A floor is kept on average, not each time: this leaves room for what a hundred questions cannot tell.

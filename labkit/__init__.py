@@ -18,6 +18,7 @@ _HOME = {
     "ModelSelector": "labkit.selector",
     "ProductionLLMService": "labkit.service",
     "bank": "labkit.bank",
+    "budget": "labkit.budget",
     "catalog": "labkit.catalog",
     "check": "labkit.checks",
     "clients": "labkit.clients",
@@ -27,6 +28,9 @@ _HOME = {
     "lab": "labkit.lab",
     "metering": "labkit.metering",
     "monitoring": "labkit.monitoring",
+    "pareto": "labkit.pareto",
+    "prices": "labkit.prices",
+    "routing": "labkit.routing",
     "scoreboard": "labkit.checks",
     "slo": "labkit.slo",
     "traffic": "labkit.traffic",
@@ -41,6 +45,7 @@ __all__ = [
     "ProductionLLMService",
     "__version__",
     "bank",
+    "budget",
     "catalog",
     "check",
     "clients",
@@ -50,6 +55,9 @@ __all__ = [
     "lab",
     "metering",
     "monitoring",
+    "pareto",
+    "prices",
+    "routing",
     "scoreboard",
     "slo",
     "traffic",
@@ -57,7 +65,21 @@ __all__ = [
 
 if TYPE_CHECKING:
     # What type checkers and editors see; a test compares these lines with ``__all__``.
-    from labkit import bank, catalog, clients, errors, lab, metering, monitoring, slo, traffic
+    from labkit import (
+        bank,
+        budget,
+        catalog,
+        clients,
+        errors,
+        lab,
+        metering,
+        monitoring,
+        pareto,
+        prices,
+        routing,
+        slo,
+        traffic,
+    )
     from labkit.checks import check, scoreboard
     from labkit.connection import Connection, connect, current
     from labkit.errors import LabkitError

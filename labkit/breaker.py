@@ -11,7 +11,7 @@ from labkit.retry import LONGEST_WAIT_S, is_transient, retry_after_s
 from labkit.telemetry import error_kind
 
 if TYPE_CHECKING:
-    from labkit.instruments import BreakerState
+    from labkit.telemetry.instruments import BreakerState
 
 
 class CircuitOpenError(LabkitError):

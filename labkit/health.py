@@ -8,7 +8,7 @@ from labkit.retry import is_rate_limit
 from labkit.telemetry import error_kind
 
 if TYPE_CHECKING:
-    from labkit.completion import Completed
+    from labkit.calls.caller import Completed
 
 
 def health_of(probes: "Mapping[str, Completed | Exception]", *, now: datetime | None = None) -> dict[str, Any]:

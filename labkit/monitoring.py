@@ -4,9 +4,8 @@ import logging
 import os
 from dataclasses import dataclass, field
 
-from labkit import otlp
 from labkit.errors import InvalidRequestError, LabkitError
-from labkit.telemetry import process_telemetry
+from labkit.telemetry import otlp, process_telemetry
 
 # Everything of the Azure Monitor distribution that would call anyone but the component's own ingestion endpoint
 # (usage statistics, remote settings, cloud detection). azure-monitor-opentelemetry 1.8.11, read 2026-11-22.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.batch import BatchResults, run_batch
 from labkit.budget import Budget
+from labkit.budget.spending import Spending
 from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
+from labkit.calls.caller import Caller, Completed, client_source
 from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
-from labkit.completion import Caller, Completed, client_source
 from labkit.errors import InvalidRequestError
-from labkit.instruments import CacheResult
 from labkit.ledger import Ledger
 from labkit.metering import UsageMeter, answered_by, user_tag
 from labkit.pacing import Pacer
@@ -34,8 +34,8 @@ from labkit.plugins import (
 )
 from labkit.retry import MOST_ATTEMPTS, RetryPolicy
 from labkit.slo import Measured
-from labkit.spending import Spending
 from labkit.telemetry import Telemetry, process_telemetry
+from labkit.telemetry.instruments import CacheResult
 from labkit.tuning import SESSION_RULES, Change, Rule, Tuned, tune
 from labkit.validation import check_request
 

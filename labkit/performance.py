@@ -8,7 +8,7 @@ from labkit.metering import steady, usage
 from labkit.slo import Measured, is_refusal
 
 if TYPE_CHECKING:
-    from labkit.completion import Completed
+    from labkit.calls.caller import Completed
 
 # How many single latencies are kept for percentiles: the latest, so that a service that runs for months stays small.
 _LATEST = 10_000

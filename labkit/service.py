@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, Self
 from labkit import monitoring
 from labkit.breaker import BreakerPolicy, CircuitBreaker, CircuitOpenError
 from labkit.budget import Budget, Hold
+from labkit.budget.spending import Spending
+from labkit.calls.caller import Caller, Completed, client_source
+from labkit.calls.room import Pacer
+from labkit.calls.streaming import AnswerStream, CompletionStream
 from labkit.catalog import MODELS, Model
-from labkit.completion import Caller, Completed, client_source
 from labkit.deadline import Deadline
 from labkit.errors import InvalidRequestError
 from labkit.fallback import first_answer
 from labkit.gate import Drained, Gate
 from labkit.health import draining, health_of
 from labkit.metering import UsageMeter, answered_by, usage
-from labkit.paced import Pacer
+from labkit.metering.usage import user_tag
 from labkit.plugins import METER, RETRY, Meter, Retry, check_plugin
 from labkit.retry import RetryPolicy
 from labkit.slo import Measured, is_refusal
-from labkit.spending import Spending
-from labkit.streaming import AnswerStream, CompletionStream
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
-from labkit.usage import user_tag
 from labkit.validation import check_answer, check_request, content_filter_error
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.buckets import Bucket, Window
 from labkit.localazure.inference.limits import Limiter
+from labkit.pacing.buckets import Bucket, Window
 
 TIMES = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 300)), min_size=1, max_size=60)
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import APIConnectionError, APITimeoutError
 
-from labkit.billing import may_be_billed
 from labkit.budget import Budget, BudgetExceededError, Hold, estimate_usd
+from labkit.budget.billing import may_be_billed
 from labkit.catalog import MODELS
 from labkit.errors import InvalidRequestError
 from labkit.prices import price_of

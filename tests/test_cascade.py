@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from labkit import bank
-from labkit.cascade import Cascade
 from labkit.errors import InvalidRequestError
-from labkit.evaluation import evaluate_cascade
 from labkit.manager import AzureOpenAIManager
+from labkit.routing.cascade import Cascade
+from labkit.routing.evaluation import evaluate_cascade
 from tests.routed import CHEAP, DEAR, by_agreement, by_chance, question, row
 from tests.scripted import answered, ask, completion_body, optimizer, service
 

@@ -1,6 +1,6 @@
 from openai.types.chat import ChatCompletionChunk
 
-from labkit.chunks import Assembly, is_token, is_usage
+from labkit.calls.chunks import Assembly, is_token, is_usage
 from labkit.validation import check_answer
 from tests.streamed import FILTERED_PROMPT, USAGE, chunk, delta
 

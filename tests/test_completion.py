@@ -6,7 +6,7 @@ import httpx2
 import openai
 import pytest
 
-from labkit.completion import Caller
+from labkit.calls.caller import Caller
 from labkit.deadline import Deadline, DeadlineExceededError
 from labkit.retry import RetryPolicy, WaitTooLongError, attempts_of
 from labkit.validation import EmptyAnswerError

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from labkit.content import CAPTURE, asked_for, input_messages, output_messages
 from labkit.retry import RetryPolicy
 from labkit.service import ProductionLLMService
+from labkit.telemetry.content import CAPTURE, asked_for, input_messages, output_messages
 from tests.recorded import Recorded
 from tests.scripted import Sleeper, answered, ask, completion, filtered_prompt, optimizer, refused, service
 

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import tokens
+from labkit.budget.estimate import answer_tokens, most_usd, prompt_tokens
 from labkit.catalog import MODELS
 from labkit.errors import UnknownModelError
-from labkit.estimate import answer_tokens, most_usd, prompt_tokens
 from labkit.prices import price_of
 from tests.scripted import ask
 

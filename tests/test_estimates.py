@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.estimates import estimate_tokens
 from labkit.localazure.inference import limits
+from labkit.pacing.estimates import estimate_tokens
 from labkit.tokens import count
 from tests.scripted import ask
 

@@ -12,10 +12,10 @@ from opentelemetry import trace
 
 from labkit import monitoring
 from labkit.errors import InvalidRequestError, LabkitError
-from labkit.instruments import METRICS
 from labkit.localazure import LocalAzure
 from labkit.monitoring import Monitoring, configure_monitoring
 from labkit.telemetry import PROVIDER, Telemetry
+from labkit.telemetry.instruments import METRICS
 from tests.collector import Collector, attributes
 from tests.scripted import completion
 from tests.test_telemetry_page import QUERIES

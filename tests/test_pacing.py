@@ -8,7 +8,7 @@ import pytest
 from openai import RateLimitError
 
 from labkit.pacing import CallTooLargeError, Pacer
-from labkit.ratelimits import stated_wait_s
+from labkit.pacing.ratelimits import stated_wait_s
 from tests.bucketserver import BucketServer, Machine, clock, ideal_s, in_parallel, run
 from tests.scripted import Sleeper, refused, sdk_error
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.predictor import Logistic, asked_text, fold_of, length_features, out_of_fold
+from labkit.routing.predictor import Logistic, asked_text, fold_of, length_features, out_of_fold
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(400, 2))

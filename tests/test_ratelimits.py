@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.ratelimits import RateLimits, emptied, rate_limits, stated_wait_s
+from labkit.pacing.ratelimits import RateLimits, emptied, rate_limits, stated_wait_s
 from tests.scripted import refused, sdk_error
 
 CALL = "Requests to the ChatCompletions_Create Operation have exceeded call rate limit of your current OpenAI S0 tier."

@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from labkit.calibration import FEWEST_QUESTIONS, Calibration, shrunk
 from labkit.errors import InvalidRequestError
-from labkit.evaluation import evaluate
 from labkit.routing import Router
+from labkit.routing.calibration import FEWEST_QUESTIONS, Calibration, shrunk
+from labkit.routing.evaluation import evaluate
 from tests.routed import CHEAP, DEAR, by_chance, by_length, question, row
 from tests.scripted import ask, optimizer, service
 

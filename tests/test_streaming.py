@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from labkit.breaker import BreakerPolicy
-from labkit.completion import Caller
+from labkit.calls.caller import Caller
 from labkit.deadline import DeadlineExceededError
 from labkit.errors import InvalidRequestError
 from labkit.gate import Drained, ServiceDrainingError

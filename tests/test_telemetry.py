@@ -5,8 +5,8 @@ import pytest
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
-from labkit.instruments import METRICS
 from labkit.telemetry import PROVIDER, error_kind, process_telemetry
+from labkit.telemetry.instruments import METRICS
 from tests.recorded import Recorded, seconds
 from tests.scripted import completion, refused, sdk_error
 

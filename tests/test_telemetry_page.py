@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.instruments import METRICS
+from labkit.telemetry.instruments import METRICS
 from tests.recorded import Recorded
 from tests.scripted import ask, completion
 

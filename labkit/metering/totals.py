@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Self, TypedDict
 
 from labkit.catalog import Price
-from labkit.usage import Usage
+from labkit.metering.usage import Usage
 
 # Sums are whole trillionths of a second or dollar, which add up the same in any order; floats do not, in their last
 # digits. What is added here has far fewer than twelve decimals.

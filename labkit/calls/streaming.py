@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from labkit.chunks import Assembly, is_token, is_usage
+from labkit.calls.chunks import Assembly, is_token, is_usage
 from labkit.deadline import Deadline
 from labkit.errors import LabkitError
 from labkit.gate import Gate, ServiceDrainingError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openai import AsyncStream
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-    from labkit.call import Call
+    from labkit.calls.call import Call
     from labkit.telemetry import Operation
 
 _BEGUN = "The answer had begun: a stream is repeated only before its first token."

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
 from labkit.catalog import MODELS, Model
-from labkit.requirements import Capabilities, Offered, check, check_usage, demands, tokens
+from labkit.selector.requirements import Capabilities, Offered, check, check_usage, demands, tokens
 
 
 class Recommendation(TypedDict):
@@ -139,7 +139,7 @@ class ModelSelector:
             return {}
         if self._offered is not None:
             return self._offered(region)
-        from labkit.availability import offered_skus
+        from labkit.selector.availability import offered_skus
 
         return offered_skus(region)
 

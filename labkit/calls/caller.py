@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit.breaker import Permit
-from labkit.call import Call
+from labkit.calls.call import Call
+from labkit.calls.room import Pacer
+from labkit.calls.streaming import AnswerStream
 from labkit.deadline import Deadline
-from labkit.paced import Pacer
 from labkit.plugins import PluginError, Retry
-from labkit.streaming import AnswerStream
 from labkit.telemetry import Telemetry
 
 if TYPE_CHECKING:

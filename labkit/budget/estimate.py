@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from labkit import tokens
-from labkit.budget import estimate_usd
+from labkit.budget.budget import estimate_usd
 from labkit.catalog import MODELS, ImageTokens, Model, Price
 from labkit.prices import catalogued, price_of
 from labkit.validation import plain_data

@@ -6,20 +6,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.breaker import CircuitOpenError, Permit, is_outage
+from labkit.calls.room import Pacer, Room
+from labkit.calls.streaming import Opened, opened
 from labkit.deadline import Deadline, DeadlineExceededError
 from labkit.errors import LabkitError
 from labkit.metering import latency_s, usage
-from labkit.paced import Pacer, Room
 from labkit.plugins import Retry
 from labkit.retry import call_with_retry
-from labkit.streaming import Opened, opened
 from labkit.tuning import without_refused
 from labkit.validation import EmptyAnswerError
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-    from labkit.completion import Caller
+    from labkit.calls.caller import Caller
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Call:
 
     def estimate(self) -> int:
         """The tokens that an attempt is likely to count."""
-        from labkit.estimates import estimate_tokens
+        from labkit.pacing.estimates import estimate_tokens
 
         return estimate_tokens(self.messages, self.params, encoding=self.encoding)
 

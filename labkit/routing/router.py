@@ -1,7 +1,7 @@
 """``Router``: sends each prompt to the cheapest deployment expected to be right, by what was measured before.
 
 The router knows the prompt only, before anything is asked. Where the prompt tells little about how hard it is,
-``labkit.cascade`` knows more: it asks the cheap deployment first and looks at whether its answers agree.
+``labkit.routing.cascade`` knows more: it asks the cheap deployment first and looks at whether its answers agree.
 """
 
 import json
@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.calibration import Calibration, shrunk
 from labkit.errors import InvalidRequestError
-from labkit.predictor import Features, Logistic, asked_text, fold_of, length_features, out_of_fold
+from labkit.routing.calibration import Calibration, shrunk
+from labkit.routing.predictor import Features, Logistic, asked_text, fold_of, length_features, out_of_fold
 
 if TYPE_CHECKING:
     import pandas as pd
     from openai.types.chat import ChatCompletion
 
     from labkit.optimizer import LLMOptimizer
-    from labkit.predictor import Matrix
+    from labkit.routing.predictor import Matrix
 
 _FOLDS = 5
 # What a right answer may be worth, in multiples of what the dearest deployment takes for one: from "only the price

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from labkit.calibration import Calibration
-from labkit.cascade import cascaded
-from labkit.predictor import Features, length_features
-from labkit.routing import check_loss, routed
+from labkit.routing.calibration import Calibration
+from labkit.routing.cascade import cascaded
+from labkit.routing.predictor import Features, length_features
+from labkit.routing.router import check_loss, routed
 from labkit.slo import share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from labkit.predictor import Matrix
+    from labkit.routing.predictor import Matrix
 
 _SEEDS = tuple(range(5))
 

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.calibration import Calibration, shrunk
 from labkit.comparison import most_frequent
 from labkit.errors import InvalidRequestError
-from labkit.predictor import Features, Logistic, asked_text, fold_of, length_features, out_of_fold
-from labkit.routing import check_loss
+from labkit.routing.calibration import Calibration, shrunk
+from labkit.routing.predictor import Features, Logistic, asked_text, fold_of, length_features, out_of_fold
+from labkit.routing.router import check_loss
 
 if TYPE_CHECKING:
     import pandas as pd
     from openai.types.chat import ChatCompletion
 
     from labkit.optimizer import LLMOptimizer
-    from labkit.predictor import Matrix
+    from labkit.routing.predictor import Matrix
 
 _FOLDS = 5
 _OWN = ("n", "temperature", "stream")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from labkit.predictor import Features, Matrix
+    from labkit.routing.predictor import Features, Matrix
 
 _COLUMNS = ("question", "deployment", "right", "cost_usd")
 # With fewer, one question more or less would decide the whole routing.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, Self
 
-from labkit.billing import may_be_billed
+from labkit.budget.billing import may_be_billed
 from labkit.errors import InvalidRequestError, LabkitError
 
 if TYPE_CHECKING:

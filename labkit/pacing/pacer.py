@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from labkit.buckets import MINUTE_S, Bucket, Limit, Taken
 from labkit.errors import LabkitError
-from labkit.estimates import estimate_tokens
-from labkit.ratelimits import RateLimits, emptied, headers_of, rate_limits, stated_wait_s
-from labkit.turns import Turns, Waiter
+from labkit.pacing.buckets import MINUTE_S, Bucket, Limit, Taken
+from labkit.pacing.estimates import estimate_tokens
+from labkit.pacing.ratelimits import RateLimits, emptied, headers_of, rate_limits, stated_wait_s
+from labkit.pacing.turns import Turns, Waiter
 
 __all__ = ["CallTooLargeError", "Pacer", "Reservation", "estimate_tokens"]
 

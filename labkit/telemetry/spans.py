@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from labkit.content import input_messages, output_messages
 from labkit.metering import Usage, usage
-from labkit.telemetry import PROVIDER, Operation, Telemetry, error_kind
+from labkit.telemetry.content import input_messages, output_messages
+from labkit.telemetry.telemetry import PROVIDER, Operation, Telemetry, error_kind
 
 if TYPE_CHECKING:
     from contextvars import Token

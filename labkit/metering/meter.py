@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from labkit.catalog import Model, Price
 from labkit.errors import InvalidRequestError, UnknownModelError
+from labkit.metering.totals import Sums, Totals, steady
+from labkit.metering.usage import Usage, answered_by, cost_usd, usage, user_tag
 from labkit.prices import catalogued, price_of
-from labkit.totals import Sums, Totals, steady
-from labkit.usage import Usage, answered_by, cost_usd, usage, user_tag
 
 if TYPE_CHECKING:
     import pandas as pd

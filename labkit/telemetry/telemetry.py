@@ -1,4 +1,4 @@
-"""What the call layer tells OpenTelemetry: a span for each call, and the metrics of ``labkit.instruments``.
+"""What the call layer tells OpenTelemetry: a span for each call, and the metrics of ``labkit.telemetry.instruments``.
 
 Never what was said in a call, unless somebody asks for it. Until somebody configures a provider all of this costs next
 to nothing. docs/telemetry.md names everything that is sent.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from labkit import content
-from labkit.instruments import BreakerState, CacheResult, Instruments
+from labkit.telemetry import content
+from labkit.telemetry.instruments import BreakerState, CacheResult, Instruments
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -54,7 +54,7 @@ class Telemetry:
     ) -> None:
         from opentelemetry.trace import get_tracer
 
-        from labkit.spans import ChatSpan
+        from labkit.telemetry.spans import ChatSpan
 
         self.tracer = get_tracer("labkit", tracer_provider=tracer_provider)
         self.instruments = Instruments(meter_provider)

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labkit.budget import Budget, Hold
+from labkit.budget.budget import Budget, Hold
+from labkit.budget.estimate import most_usd
 from labkit.catalog import MODELS, Model, Price
 from labkit.deployments import account_models
 from labkit.errors import UnknownModelError
-from labkit.estimate import most_usd
 
 
 class Spending:

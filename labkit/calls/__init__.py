@@ -1,0 +1,1 @@
+"""One call to one deployment, whole or as a stream: sent, retried, paced, measured and traced."""
