@@ -43,6 +43,7 @@ bench: $(VENV)/test.done .bench/peers.done  ## measure every claim about speed (
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/semantic_cache.py
 
 # What the benchmarks measure beside labkit; part of bench.
 bench-peers: .bench/peers.done

@@ -34,6 +34,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
             "faults", ("--calls", "60", "--alike", "30"), "30 identical calls at the same time cost one", id="faults"
         ),
         pytest.param("resume", ("--kills", "2", "--calls", "60"), "lost: 0;", id="resume"),
+        pytest.param("semantic_cache", (), "lowest of these thresholds", id="semantic cache"),
         pytest.param("routing", ("--seeds", "1", "--questions", "40"), "| cascade (8 samples", id="routing"),
     ],
 )
