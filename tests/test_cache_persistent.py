@@ -1,4 +1,4 @@
-"""Answers in a file: what is kept, what leaves, and what happens when the file or a process breaks."""
+"""Answers in a file: what is kept, for how long, and what leaves."""
 
 import os
 import pickletools

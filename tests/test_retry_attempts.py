@@ -23,8 +23,6 @@ from tests.scripted import Sleeper, refused, sdk_error
 from tests.test_retry import EXACT, FINAL, LIMITED, TRANSIENT, Flaky
 from tests.virtual import now_s, run_virtually
 
-NOW_S = 1_790_000_000.0  # 2026-09-21 14:13:20 GMT
-
 
 async def test_a_call_is_repeated_until_it_is_answered():
     """It waits as the policy says between the attempts."""
