@@ -13,9 +13,6 @@ from labkit.metering import (
 )
 from tests.scripted import ask, completion
 
-DAY_S = 86_400
-COUNTS = ["calls", "cache_hits", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"]
-
 
 @pytest.fixture
 def misnamed(local):

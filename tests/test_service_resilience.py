@@ -26,7 +26,6 @@ from tests.test_completion import Queue
 from tests.test_service import production
 from tests.virtual import cancelled_after, now_s, run_virtually
 
-TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
 THREE = BreakerPolicy(failures_in_a_row=3, open_s=30)
 
 
