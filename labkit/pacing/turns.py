@@ -102,6 +102,9 @@ class Turns(Generic[G]):
             raise
 
     async def _serve_head(self, head: Waiter[G]) -> None:
+        if head.turn.done():
+            self._queue.popleft()  # cancelled in this very turn of the loop: it has not left by itself yet
+            return
         try:
             wait_s = self._wait_s(head)
             granted = self._grant(head) if wait_s <= _INSTANT_S else None
