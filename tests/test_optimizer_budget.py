@@ -119,3 +119,33 @@ async def test_the_users_tag_of_a_request_is_metered():
         await subject.optimized_completion(ask(), user=user, **COLD)
     table = subject.meter.frame(by=("user",))
     assert (table.loc["ada", "calls"], table.loc["ada", "cache_hits"], table.loc["eve", "cache_hits"]) == (1, 1, 1)
+
+
+async def test_a_snapshot_is_held_at_its_own_price():
+    """Once an answer has named gpt-4o-2024-05-13, the next call is held at its price: twice that of gpt-4o."""
+    fake, budget = service(answered(model="gpt-4o-2024-05-13")), Budget(1.0)
+    subject = optimizer(fake, budget=budget)
+    await subject.optimized_completion(ask("First?"), **COLD)
+    before, fake.gate = budget.spent_usd, asyncio.Event()
+    call = asyncio.create_task(subject.optimized_completion(ask(), **COLD))
+    while len(fake.sent) < 2:
+        await asyncio.sleep(0.001)
+    assert budget.held_usd == pytest.approx((14 * 5 + 50 * 15) / 1e6)
+    fake.gate.set()
+    await call
+    assert budget.spent_usd == pytest.approx(before + (20 * 5 + 5 * 15) / 1e6)
+
+
+async def test_the_model_that_the_caller_names_stays_the_one_that_is_held():
+    """Whatever the answers name: it is the price that the meter goes by, too."""
+    fake, budget = service(answered(model="gpt-4o-mini-2024-07-18")), Budget(1.0)
+    subject = optimizer(fake, "chat", budget=budget, model="gpt-4o")
+    await subject.optimized_completion(ask("First?"), **COLD)
+    fake.gate = asyncio.Event()
+    call = asyncio.create_task(subject.optimized_completion(ask(), **COLD))
+    while len(fake.sent) < 2:
+        await asyncio.sleep(0.001)
+    assert budget.held_usd == pytest.approx(MOST_USD)
+    fake.gate.set()
+    await call
+    assert budget.spent_usd == pytest.approx(2 * COST_USD)

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.budget.budget import Budget, Hold
 from labkit.budget.estimate import most_usd
-from labkit.catalog import MODELS, Model, Price
+from labkit.catalog import MODELS, Model
 from labkit.deployments import account_models
 from labkit.errors import UnknownModelError
+from labkit.metering import answered_by
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
 
 
 class Spending:
@@ -21,12 +25,18 @@ class Spending:
     def __init__(self, budget: Budget | None, *, may_ask: bool) -> None:
         self.budget = budget
         self._may_ask = may_ask
-        self._known: dict[str, Model | Price] = {}
+        self._said: dict[str, Model] = {}
+        self._known: dict[str, Model | str] = {}
 
-    def learn(self, deployment: str, model: Model | Price | None) -> None:
-        """Take ``model`` for what ``deployment`` runs: the caller or an answer has said so. None says nothing."""
-        if model is not None:
-            self._known[deployment] = model
+    def declare(self, deployment: str, model: Model) -> None:
+        """The caller says that ``deployment`` runs ``model``, whatever its answers name."""
+        self._said[deployment] = model
+
+    def learn(self, deployment: str, answer: "ChatCompletion") -> None:
+        """Take the model that ``answer`` names for what ``deployment`` runs, where it has a price."""
+        if answered_by(answer) is not None:
+            # The snapshot, which may have a price of its own: gpt-4o-2024-05-13 costs twice as much as gpt-4o.
+            self._known[deployment] = answer.model
 
     async def hold(
         self, deployment: str, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]
@@ -39,9 +49,12 @@ class Spending:
             return None
         return self.budget.reserve(most_usd(messages, params, await self._model(deployment)))
 
-    async def _model(self, deployment: str) -> Model | Price:
+    async def _model(self, deployment: str) -> Model | str:
+        if said := self._said.get(deployment):
+            return said
         if deployment not in self._known and self._may_ask:
-            self.learn(deployment, (await asyncio.to_thread(account_models)).get(deployment))
+            runs = (await asyncio.to_thread(account_models)).get(deployment)
+            self._known |= {deployment: runs} if runs else {}
         known = self._known.get(deployment) or MODELS.get(deployment)
         if known is None:
             raise UnknownModelError(
