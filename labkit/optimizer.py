@@ -15,6 +15,7 @@ from labkit.cache import MemoryCache, SingleFlight, cache_key, is_complete
 from labkit.calls.caller import Caller, Completed, client_source
 from labkit.catalog import MODELS
 from labkit.catalog import model as catalogue_model
+from labkit.deadline import Deadline
 from labkit.errors import InvalidRequestError
 from labkit.ledger import Ledger
 from labkit.metering import UsageMeter, answered_by, user_tag
@@ -55,10 +56,11 @@ class LLMOptimizer:
 
     Every part can be one's own: ``cache`` needs ``get(key)`` and ``put(key, answer)`` (and may have ``key(deployment,
     messages, params)``), ``retry`` needs ``wait_s(error, attempt)``, ``meter`` needs ``record(deployment, answer,
-    latency_s, *, cached)``. ``PluginError`` names a method that is missing. ``tuning`` is the rules to apply: the
-    session's by default, none with ``()``. ``pacer`` keeps to the deployment's limits; give one ``Pacer`` to all who
-    call the same deployment. ``budget`` holds the most a call can cost before it is sent, and refuses what does not
-    fit; it may be shared, too. ``deadline_s`` is the most one call may take, waits included.
+    latency_s, *, cached)``. ``PluginError`` names a method that is missing. ``semantic`` is asked after a miss, for the
+    same question in other words. ``tuning`` is the rules to apply: the session's by default, none with ``()``.
+    ``pacer`` keeps to the deployment's limits; give one ``Pacer`` to all who call the same deployment. ``budget`` holds
+    the most a call can cost before it is sent, and refuses what does not fit; it may be shared, too. ``deadline_s`` is
+    the most one call may take, waits included.
 
     ``model`` names the catalogue's model where the deployment's name does not; otherwise the first answer tells. Only
     deterministic answers (temperature below 0.3) are kept, unless ``only_deterministic`` is False. Without ``client``
@@ -94,6 +96,7 @@ class LLMOptimizer:
         self.rules: Sequence[Rule] = SESSION_RULES if tuning is None else tuning
         self.pacer = Pacer(clock=clock, sleep=sleep) if pacer is None else pacer
         self.budget = budget
+        Deadline.of(deadline_s)  # refuses what is no number of seconds
         self.deadline_s = deadline_s
         self.only_deterministic = only_deterministic
         self.performance = Performance()
@@ -103,7 +106,8 @@ class LLMOptimizer:
         self._make_key = getattr(self.response_cache, "key", cache_key)
         self._model = catalogue_model(model) if model else MODELS.get(deployment_name)
         self._spending = Spending(budget, may_ask=client is None)
-        self._spending.learn(deployment_name, catalogue_model(model) if model else None)
+        if model:
+            self._spending.declare(deployment_name, catalogue_model(model))
         self._telemetry = telemetry or process_telemetry()
         self._caller = Caller(client_source(client), self._telemetry, sleep, clock)
         self._flights: SingleFlight[tuple[ChatCompletion, bool]] = SingleFlight()
@@ -196,7 +200,8 @@ class LLMOptimizer:
         return answer, "hit" if was_found else how
 
     def _look_up(self, key: str) -> tuple["ChatCompletion | None", CacheResult]:
-        counts = getattr(self.response_cache, "counts", None)  # a cache of one's own may have none
+        # By ``get``, which every cache has and a cache of one's own may have overridden; ours count what was stale.
+        counts = getattr(self.response_cache, "counts", None)
         stale_before = getattr(counts, "stale", 0)
         kept = checked_answer(self.response_cache, self.response_cache.get(key))
         if kept is not None:
@@ -230,7 +235,7 @@ class LLMOptimizer:
         if hold is not None:
             hold.settle(cost)
         self._telemetry.count_cost(self.deployment_name, done.answer.model, cost)
-        self.performance.answered(done)
+        self.performance.answered(done.answer, latency_s=done.latency_s, duration_s=done.duration_s)
         self._record(done.answer, done.latency_s, tuned.params, cached=False)
         return done
 
@@ -247,7 +252,7 @@ class LLMOptimizer:
             deadline_s=self.deadline_s,
         )
         self._model = answered_by(done.answer) or self._model
-        self._spending.learn(self.deployment_name, answered_by(done.answer))
+        self._spending.learn(self.deployment_name, done.answer)
         return done
 
     def _note(self, answer: "ChatCompletion", how: CacheResult, params: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from labkit.metering import steady, usage
 from labkit.slo import Measured, is_refusal
 
 if TYPE_CHECKING:
-    from labkit.calls.caller import Completed
+    from openai.types.chat import ChatCompletion
 
 # How many single latencies are kept for percentiles: the latest, so that a service that runs for months stays small.
 _LATEST = 10_000
@@ -39,13 +39,13 @@ class Performance:
         self.metrics["failed_requests"] += 1
         self._refused += is_refusal(error)
 
-    def answered(self, done: "Completed") -> None:
-        """A call to the service brought an answer."""
+    def answered(self, answer: "ChatCompletion", *, latency_s: float, duration_s: float) -> None:
+        """A call to the service brought ``answer``, which took ``latency_s``; ``duration_s`` adds the waits before."""
         self._calls += 1
-        self._spent_s = steady(self._spent_s + done.duration_s)
-        self._latencies_s.append(done.duration_s)
-        self._latency_s = steady(self._latency_s + done.latency_s)
-        self.metrics["total_tokens"] += usage(done.answer).total_tokens
+        self._spent_s = steady(self._spent_s + duration_s)
+        self._latencies_s.append(duration_s)
+        self._latency_s = steady(self._latency_s + latency_s)
+        self.metrics["total_tokens"] += usage(answer).total_tokens
         self.metrics["average_latency"] = 1000 * self._latency_s / self._calls
 
     def report(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,6 @@ from labkit.breaker import BreakerPolicy, CircuitBreaker, CircuitOpenError
 from labkit.budget import Budget, Hold
 from labkit.budget.spending import Spending
 from labkit.calls.caller import Caller, Completed, client_source
-from labkit.calls.room import Pacer
 from labkit.calls.streaming import AnswerStream, CompletionStream
 from labkit.catalog import MODELS, Model
 from labkit.deadline import Deadline
@@ -26,9 +25,11 @@ from labkit.gate import Drained, Gate
 from labkit.health import draining, health_of
 from labkit.metering import UsageMeter, answered_by, usage
 from labkit.metering.usage import user_tag
+from labkit.pacing import Pacer
+from labkit.performance import Performance
 from labkit.plugins import METER, RETRY, Meter, Retry, check_plugin
 from labkit.retry import RetryPolicy
-from labkit.slo import Measured, is_refusal
+from labkit.slo import Measured
 from labkit.telemetry import Telemetry, error_kind, process_telemetry
 from labkit.tuning import reasoning_limit, tune
 from labkit.validation import check_answer, check_request, content_filter_error
@@ -97,8 +98,7 @@ class ProductionLLMService:
             for name in (deployment_name, *self.fallbacks)
         }
         self._models: dict[str, Model | None] = {}  # what the answers say is behind each deployment
-        self._requests = self._failed = self._refused = self._answered = 0
-        self._spent_s = 0.0
+        self._performance = Performance()
 
     async def safe_completion(
         self, messages: Sequence[Any], max_retries: int = 3, *, deadline_s: float | None = None, **kwargs: Any
@@ -119,7 +119,7 @@ class ProductionLLMService:
         except Exception as error:
             await self._note_failure(error)
             raise
-        self._note_success(done.answer, done.duration_s)
+        self._note_success(done.answer, done.latency_s, done.duration_s)
         return done.answer
 
     def stream_completion(
@@ -182,27 +182,21 @@ class ProductionLLMService:
 
     def measured(self) -> Measured:
         """What ``labkit.slo`` computes availability, latency and cost from; there is no cache here."""
-        cost_usd = self._usage.cost_usd
-        return Measured(
-            self._requests, self._failed, self._refused, self._answered, latency_s=self._spent_s, cost_usd=cost_usd
-        )
+        return replace(self._performance.measured(self._usage.cost_usd), cache_hits=None)
 
     @property
     def _deployments(self) -> tuple[str, ...]:
         return (self.deployment_name, *self.fallbacks)
 
     async def _note_failure(self, error: Exception) -> None:
-        refused = is_refusal(error)
-        self._requests += 1
-        self._refused += refused
-        self._failed += not refused
+        self._performance.metrics["total_requests"] += 1
+        self._performance.failed(error)
         self.logger.error("LLM completion failed: %s", error_kind(error))
         await self._caller.explain(error)
 
-    def _note_success(self, answer: "ChatCompletion", duration_s: float) -> None:
-        self._requests += 1
-        self._answered += 1
-        self._spent_s += duration_s
+    def _note_success(self, answer: "ChatCompletion", latency_s: float, duration_s: float) -> None:
+        self._performance.metrics["total_requests"] += 1
+        self._performance.answered(answer, latency_s=latency_s, duration_s=duration_s)
         self.logger.info("LLM completion successful - tokens: %d", usage(answer).total_tokens)
 
     def _request(
@@ -277,7 +271,7 @@ class ProductionLLMService:
         if isinstance(error, Exception):
             await self._note_failure(error)
         elif stream is not None and (error is None or isinstance(error, GeneratorExit)):
-            self._note_success(stream.answer, stream.duration_s)
+            self._note_success(stream.answer, stream.duration_s, stream.duration_s)
 
     def _paid(
         self,
@@ -288,7 +282,7 @@ class ProductionLLMService:
         hold: Hold | None = None,
     ) -> None:
         self._models[deployment] = answered_by(answer) or self._models.get(deployment)
-        self._spending.learn(deployment, answered_by(answer))
+        self._spending.learn(deployment, answer)
         user = user_tag(request.params)
         self._usage.record(deployment, answer, latency_s, user=user)
         if isinstance(self.meter, UsageMeter):  # it may know more of the account than the answers say

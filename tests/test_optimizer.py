@@ -338,3 +338,10 @@ async def test_the_same_question_in_other_words_costs_no_call():
     await asked.optimized_completion(ask("What is the capital of Poland?"), temperature=1)  # not kept, so not looked up
     assert len(fake.sent) == 2
     assert asked.performance_metrics["cache_hits"] == 1
+
+
+@pytest.mark.parametrize("deadline_s", ["10", True, float("nan")])
+def test_a_deadline_that_is_no_number_is_refused_when_the_optimizer_is_made(deadline_s):
+    """Not with the first call."""
+    with pytest.raises(InvalidRequestError, match="deadline_s must be seconds"):
+        optimizer(service(), deadline_s=deadline_s)

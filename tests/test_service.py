@@ -335,6 +335,8 @@ async def test_what_the_success_metrics_need_is_measured():
     assert (measured.requests, measured.failed, measured.refused, measured.calls) == (3, 1, 1, 1)
     assert measured.availability_share == 0.5
     assert measured.latency_s == pytest.approx(0.7)
+    assert measured.latencies_s == pytest.approx((0.7,))
+    assert measured.cache_hits is None
 
 
 async def test_messages_of_the_sdk_can_be_sent_back():
