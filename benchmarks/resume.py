@@ -3,12 +3,14 @@
     python benchmarks/resume.py [--kills 25] [--calls 400] [--at-once 16] [--seed 13]
 
 A child process works through ``batch_process(…, resume=file)`` against a local Azure and is ended with SIGKILL at a
-random moment, so many times; then it may finish. Judged by the journal of the local Azure: each request was answered,
-and no kill made more requests be paid a second time than were under way. The exit status is 1 when that does not hold.
+random moment, so many times; then it may finish. Judged by the local Azure's journal: each request was answered, no
+kill made more requests be paid a second time than were under way, and none whose answer was in the file was ever asked
+again. The exit status is 1 when that does not hold.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import signal
@@ -24,6 +26,7 @@ from typing import Any
 
 import labkit
 from labkit import AzureOpenAIManager, LLMOptimizer
+from labkit.cache import cache_key
 from labkit.localazure import LocalAzure
 
 # A call takes some hundredths of a second, so that a kill meets calls under way.
@@ -67,6 +70,13 @@ def killed(command: list[str], path: Path, chance: random.Random) -> bool:
     return child.returncode == -signal.SIGKILL
 
 
+def kept(path: Path, calls: int) -> set[str]:
+    """The prompts whose answers are in the file."""
+    names = {cache_key("chat", each["messages"], each["parameters"]): each for each in batch(calls)}
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()[1:] if line.endswith(b"}")]
+    return {names[line["key"]]["messages"][0]["content"] for line in lines}
+
+
 def paid(local: LocalAzure) -> Counter[str]:
     """How many times each request was answered, by its prompt."""
     return Counter(entry.prompt for entry in local.azure.journal if entry.face == "inference" and entry.status == 200)
@@ -89,14 +99,19 @@ def main() -> int:
         sizes = ["--calls", str(asked.calls), "--at-once", str(asked.at_once)]
         command = [sys.executable, __file__, "--child", str(path), *sizes]
         chance = random.Random(asked.seed)
-        kills = sum(killed(command, path, chance) for _ in range(asked.kills))
-        kept = len(path.read_bytes().splitlines())
+        kills, settled = 0, Counter[str]()
+        for _ in range(asked.kills):
+            kills += killed(command, path, chance)
+            times = paid(local)
+            settled |= {prompt: times[prompt] for prompt in kept(path, asked.calls) if prompt not in settled}
         subprocess.run(command, check=True)
         times = paid(local)
     lost, again, most = asked.calls - len(times), sum(times.values()) - len(times), kills * asked.at_once
-    holds = lost == 0 and again <= most
-    print(f"{asked.calls} requests, {asked.at_once} at a time, killed {kills} times ({kept} lines were kept by then)")
-    print(f"lost: {lost}; paid again: {again}, at most {most} were under way. {'ok' if holds else 'MISSED'}")
+    needless = sum(times[prompt] > before for prompt, before in settled.items())
+    holds = lost == needless == 0 and again <= most
+    print(f"{asked.calls} requests, {asked.at_once} at a time, killed {kills} times ({len(settled)} were kept by then)")
+    print(f"lost: {lost}; paid again: {again}, at most {most} were under way; of those kept: {needless}.")
+    print("ok" if holds else "MISSED")
     return 0 if holds else 1
 
 
