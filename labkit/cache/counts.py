@@ -9,12 +9,11 @@ Result = Literal["hit", "miss", "stale"]
 
 @dataclass(slots=True)
 class CacheCounts:
-    """How often a cache was asked and what came of it; ``bypassed`` are requests that did not ask it at all."""
+    """How often a cache was asked and what came of it. Who did not ask it is counted by the asker."""
 
     hits: int = 0
     misses: int = 0
     stale: int = 0
-    bypassed: int = 0
 
     @property
     def hit_share(self) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.cache.answers import read, written
 from labkit.cache.counts import CacheCounts, Result
+from labkit.cache.memory import MEBIBYTE
 from labkit.cache.store import Bounds, CacheFileError, File, Kept, find, prepare, sizes
 from labkit.cache.writer import Writer
 from labkit.errors import LabkitError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from openai.types.chat import ChatCompletion
 
-MEBIBYTE = 1024 * 1024
 WEEK_S = 7 * 24 * 3600.0
 # Readers do not wait for writers; this is for the moments when SQLite itself repairs or tidies up the file.
 _READ_WAIT_S = 0.1

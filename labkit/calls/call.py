@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.breaker import CircuitOpenError, Permit, is_outage
-from labkit.calls.room import Pacer, Room
+from labkit.calls.room import Room
 from labkit.calls.streaming import Opened, opened
 from labkit.deadline import Deadline, DeadlineExceededError
 from labkit.errors import LabkitError
 from labkit.metering import latency_s, usage
+from labkit.pacing import Pacer, estimate_tokens
 from labkit.plugins import Retry
 from labkit.retry import call_with_retry
 from labkit.tuning import without_refused
@@ -48,8 +49,6 @@ class Call:
 
     def estimate(self) -> int:
         """The tokens that an attempt is likely to count."""
-        from labkit.pacing.estimates import estimate_tokens
-
         return estimate_tokens(self.messages, self.params, encoding=self.encoding)
 
     async def through(self, attempt: Callable[[], Awaitable[T]], retry: Retry, max_attempts: int | None) -> T:

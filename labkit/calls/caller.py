@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.breaker import Permit
 from labkit.calls.call import Call
-from labkit.calls.room import Pacer
 from labkit.calls.streaming import AnswerStream
 from labkit.deadline import Deadline
+from labkit.pacing import Pacer
 from labkit.plugins import PluginError, Retry
 from labkit.telemetry import Telemetry
 

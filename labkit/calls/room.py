@@ -2,29 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from labkit.pacing import Pacer, Reservation
 from labkit.retry import LONGEST_WAIT_S, is_rate_limit, retry_after_s
-
-
-class Reservation(Protocol):
-    """Room for one attempt. It ends once, in one of three ways; ending it again is harmless."""
-
-    def settle(self, *, tokens: int | None, headers: Mapping[str, str] | None) -> None:
-        """The service has dealt with it."""
-
-    def refuse(self, error: Exception, wait_s: float) -> None:
-        """The service refused it for want of room."""
-
-    def release(self) -> None:
-        """It never reached the service."""
-
-
-class Pacer(Protocol):
-    """Says when there is room for an attempt, as ``labkit.pacing.Pacer`` does."""
-
-    async def reserve(self, tokens: int | Callable[[], int], *, first: bool = False) -> Reservation:
-        """Waits for room; ``first`` puts an attempt that was refused at the head of the queue."""
 
 
 @dataclass(slots=True)
